@@ -1,0 +1,161 @@
+"""The columns of every result table, declared once: name, type, unit, meaning.
+
+Other programs read these tables. Columns are added; none is renamed or removed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CAR_NK", "MRD", "POPULATIONS", "QC", "Column", "format_cell", "table_to_csv"]
+
+Kind = Literal["text", "integer", "number", "boolean"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a result table."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    unit: str = ""
+
+
+_WHO = (
+    Column("sample_id", "text", "specimen, as in the samplesheet"),
+    Column("subject_id", "text", "subject, as in the samplesheet"),
+    Column("visit", "text", "visit, as in the samplesheet"),
+    Column("day", "number", "day of the visit; 0 is the first infusion", "d"),
+    Column("collected_at", "text", "time of collection, ISO 8601"),
+)
+
+MRD = (
+    *_WHO,
+    Column("n_nucleated", "integer", "nucleated cells over all tubes: the denominator N", "events"),
+    Column("n_plasma_cells", "integer", "plasma cells over all tubes", "events"),
+    Column("n_normal_pc", "integer", "plasma cells called normal", "events"),
+    Column("n_clonal_pc", "integer", "plasma cells called clonal", "events"),
+    Column("mrd_fraction", "number", "n_clonal_pc / n_nucleated"),
+    Column("ci_low", "number", "lower end of the 95 % Clopper-Pearson interval"),
+    Column("ci_high", "number", "upper end of the 95 % Clopper-Pearson interval"),
+    Column("lod", "number", "limit of detection that this sample reached"),
+    Column("lloq", "number", "lower limit of quantification that this sample reached"),
+    Column("lob_events", "integer", "limit of blank used", "events"),
+    Column("status", "text", "POSITIVE, POSITIVE_BELOW_LLOQ, NEGATIVE or NOT_EVALUABLE"),
+    Column("below_1e_5", "boolean", "n_clonal_pc / n_nucleated < 1e-5 with N adequate; empty when N is not"),
+    Column("light_chain", "text", "kappa or lambda where the clone is restricted"),
+    Column("kappa_lambda_ratio", "number", "kappa to lambda within the clone"),
+    Column("n_removed_by_qc", "integer", "events that time QC left out", "events"),
+    Column("mrd_fraction_without_qc", "number", "MRD had time QC left nothing out"),
+    Column("hemodilution", "text", "verdict on admixture of blood"),
+    Column("flags", "text", "what a reader must know, separated by ;"),
+    Column("panel", "text", "panel id"),
+    Column("panel_version", "text", "panel version"),
+    Column("tubes", "text", "tubes counted, separated by ;"),
+)
+
+CAR_NK = (
+    *_WHO,
+    Column("matrix", "text", "PB or BM"),
+    Column("n_leukocytes", "integer", "CD45+ leukocytes", "events"),
+    Column("n_nk", "integer", "NK cells", "events"),
+    Column("n_car_nk", "integer", "NK cells above the CAR threshold", "events"),
+    Column("gross_fraction", "number", "n_car_nk / n_nk"),
+    Column("background_fraction", "number", "fraction of the control's NK cells above the threshold"),
+    Column("background_source", "text", "the control that set the threshold"),
+    Column("net_fraction", "number", "CAR+ fraction of NK cells, background taken off"),
+    Column("ci_low", "number", "lower end of the 95 % interval of net_fraction"),
+    Column("ci_high", "number", "upper end of the 95 % interval of net_fraction"),
+    Column("cells_per_ul", "number", "CAR+ NK cells", "1/uL"),
+    Column("cells_per_ul_low", "number", "lower end of its 95 % interval", "1/uL"),
+    Column("cells_per_ul_high", "number", "upper end of its 95 % interval", "1/uL"),
+    Column("method", "text", "single_platform, volumetric, dual_platform or none"),
+    Column("lloq_cells_per_ul", "number", "lower limit of quantification of this sample", "1/uL"),
+    Column("status", "text", "QUANTIFIED, BELOW_LLOQ, BELOW_LOD or NOT_EVALUABLE"),
+    Column("n_car_t", "integer", "T cells above the CAR threshold", "events"),
+    Column("flags", "text", "what a reader must know, separated by ;"),
+)
+
+POPULATIONS = (
+    Column("sample_id", "text", "specimen"),
+    Column("tube", "text", "tube within the panel"),
+    Column("file", "text", "file, relative to the run folder"),
+    Column("population", "text", "population, as the panel names it"),
+    Column("gate_path", "text", "path from the root, separated by /"),
+    Column("n_events", "integer", "events in the population", "events"),
+    Column("n_parent", "integer", "events in its parent", "events"),
+    Column("fraction_of_parent", "number", "n_events / n_parent"),
+    Column("fraction_of_nucleated", "number", "n_events / nucleated cells; empty where the panel has none"),
+)
+
+QC = (
+    Column("sample_id", "text", "specimen"),
+    Column("tube", "text", "tube within the panel"),
+    Column("file", "text", "file, relative to the run folder"),
+    Column("role", "text", "role in the samplesheet"),
+    Column("status", "text", "ok, held or failed"),
+    Column("n_events", "integer", "events in the file", "events"),
+    Column("n_non_finite", "integer", "events with a value that is not a finite number", "events"),
+    Column("n_upper_margin", "integer", "events at the top of a scatter channel (kept)", "events"),
+    Column("n_removed_by_time_qc", "integer", "events that time QC left out", "events"),
+    Column("n_doublets", "integer", "events off the singlet ridge", "events"),
+    Column("drift", "number", "largest move of a channel's median over the acquisition, on its scale 0-1"),
+    Column("spillover_condition", "number", "condition number of the spillover matrix"),
+    Column("findings", "text", "what the reader found in the file, separated by ;"),
+    Column("reason", "text", "why the file is held or failed"),
+)
+
+
+def format_cell(value: object) -> str:
+    """The text of one cell: integers whole, numbers to 10 significant digits, None empty.
+
+    Raises
+    ------
+    ValueError
+        For a number that is not finite: a result is a number or it is absent.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError(f"{value} in a result table; an absent value is None")
+        return format(value, ".10g")
+    return str(value)
+
+
+def table_to_csv(columns: Iterable[Column], rows: Iterable[Mapping[str, object]]) -> str:
+    """A table as CSV text, header first; a row must name every column.
+
+    Text that a spreadsheet would run as a formula gets a leading apostrophe.
+    """
+    columns = tuple(columns)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([c.name for c in columns])
+    for row in rows:
+        writer.writerow([_cell(column, row[column.name]) for column in columns])
+    return buffer.getvalue()
+
+
+def _cell(column: Column, value: object) -> str:
+    if value is None:
+        return ""
+    if column.kind == "integer" and not isinstance(value, str):
+        value = int(value)
+    elif column.kind == "number" and not isinstance(value, str):
+        value = float(value)
+    elif column.kind == "boolean" and not isinstance(value, str):
+        value = bool(value)
+    text = format_cell(value)
+    if column.kind == "text" and text[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + text
+    return text
