@@ -1,0 +1,1 @@
+"""The bundled panels, one TOML each."""
