@@ -1,0 +1,1 @@
+"""Reading and writing FCS files: header, text, data, dataset, writer."""

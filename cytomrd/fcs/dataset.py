@@ -1,0 +1,360 @@
+"""Data sets of FCS files: opened lazily, read a block at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cytomrd.errors import CytomrdError, FcsError
+from cytomrd.fcs.channels import Channel
+from cytomrd.fcs.data import Decoder
+from cytomrd.fcs.findings import Finding, FindingLog
+from cytomrd.fcs.source import ByteSource, sha256_of
+from cytomrd.fcs.structure import DataSetSummary, Structure, read_structure
+from cytomrd.fcs.text import printable, read_number
+from cytomrd.preprocess.compensation import Spillover, spillover_of_keywords
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["FcsDataset", "open_fcs", "read_fcs"]
+
+BLOCK_EVENTS = 16384
+
+
+@dataclass(frozen=True, eq=False)
+class FcsDataset:
+    """One data set of an FCS file. Nothing of its events is held in memory, and no file stays open.
+
+    Attributes
+    ----------
+    path
+        The file.
+    index
+        Which of its data sets this is, from 0.
+    structure
+        What HEADER and TEXT say, checked.
+    """
+
+    path: Path
+    index: int
+    structure: Structure = field(repr=False)
+
+    @property
+    def version(self) -> str:
+        """``"FCS2.0"`` to ``"FCS3.2"``."""
+        return self.structure.header.version
+
+    @property
+    def keywords(self) -> Mapping[str, str]:
+        """Keywords in upper case with their values as written (no key is added or changed)."""
+        return MappingProxyType(self.structure.keywords.values)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The columns, in the file's order."""
+        return self.structure.channels
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """``$PnN`` of each channel; no two are equal."""
+        return tuple(c.detector for c in self.channels)
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """``$PnS`` of each channel, empty where there is none."""
+        return tuple(c.marker for c in self.channels)
+
+    @property
+    def n_events(self) -> int:
+        """Events, counted from the bytes and equal to ``$TOT``."""
+        return self.structure.n_events
+
+    @property
+    def n_channels(self) -> int:
+        """Number of columns."""
+        return len(self.channels)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What departs from the standard, in the order met."""
+        return self.structure.findings
+
+    @property
+    def datasets(self) -> int:
+        """How many data sets the file holds."""
+        return len(self.structure.summaries)
+
+    @property
+    def summaries(self) -> tuple[DataSetSummary, ...]:
+        """All data sets of the file in short. Some instruments store the same cells twice: never add them up."""
+        return self.structure.summaries
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return self.structure.fingerprint[2]
+
+    @property
+    def timestep(self) -> float | None:
+        """``$TIMESTEP``: seconds per unit of the time channel as stored; `blocks` has applied it."""
+        return self.structure.timestep
+
+    @property
+    def volume_ul(self) -> float | None:
+        """``$VOL`` in microlitres (the file has nanolitres), or None."""
+        volume = read_number(self.keywords.get("$VOL", ""))
+        return None if volume is None or volume <= 0 else volume / 1000
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the whole file; with the relative path it is the file's identity (never ``$FIL``)."""
+        return sha256_of(self.path)
+
+    @cached_property
+    def spillover(self) -> Spillover | None:
+        """The file's own spillover matrix, or None where it has none.
+
+        Raises
+        ------
+        CompensationError
+            If there is one and it cannot be used: it does not parse, names a detector that
+            the file lacks, or cannot be inverted; or two keywords give different ones.
+        """
+        return spillover_of_keywords(self.keywords, self.detectors)
+
+    def blocks(
+        self, n_events: int = BLOCK_EVENTS, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Read events in order, a block at a time.
+
+        Parameters
+        ----------
+        n_events
+            Events per block at most; fewer at the end, or where a block would exceed 64 MB.
+        start, stop
+            First event, and the one behind the last; all by default.
+
+        Yields
+        ------
+        first_event : int
+            Index of the block's first event.
+        values : array of shape (n_channels, n), float64, C-contiguous
+            Scale values: after ``$PnR`` masks, ``$PnE``, ``$PnG``, and ``$TIMESTEP`` on time.
+            The array is reused: copy what must outlive the step.
+
+        Raises
+        ------
+        FcsError
+            If the file changed since it was opened, or cannot be read.
+        """
+        stop = self.n_events if stop is None else stop
+        if not 0 <= start <= stop <= self.n_events or n_events < 1:
+            raise FcsError(
+                f"events {start} to {stop} in blocks of {n_events} are wanted, allowed are 0 to {self.n_events} "
+                "in blocks of at least 1",
+                keyword="DATA",
+            )
+        return self._blocks(n_events, range(start, stop))
+
+    def _blocks(self, n_events: int, events: range) -> Iterator[tuple[int, np.ndarray]]:
+        if not events:
+            return
+        with self._same_file() as source:
+            yield from self._decoder.blocks(source, self._data_begin, self.structure.data.size, events, n_events)
+
+    @property
+    def _decoder(self) -> Decoder:
+        return Decoder(self.channels, self.structure.layout, self.timestep)
+
+    @property
+    def _data_begin(self) -> int:
+        return self.structure.header.base + self.structure.data.begin
+
+    def _same_file(self) -> ByteSource:
+        source = ByteSource(self.path)
+        if source.fingerprint != self.structure.fingerprint:
+            source.close()
+            raise FcsError(
+                f"{printable(str(self.path))}: the file changed after it was opened; open it again", keyword="FILE"
+            )
+        return source
+
+    def read_events(
+        self,
+        channels: Sequence[str | int] | None = None,
+        events: slice | Sequence[int] | None = None,
+        *,
+        dtype: type = np.float64,
+    ) -> np.ndarray:
+        """Read scale values into one array.
+
+        Parameters
+        ----------
+        channels
+            Detector names or column indices; all by default.
+        events
+            A slice, or indices in any order; all by default.
+        dtype
+            ``np.float64``, or ``np.float32`` to halve the memory (exact for float32 files without gain).
+
+        Returns
+        -------
+        array of shape (n_events, n_channels), dtype
+
+        Raises
+        ------
+        FcsError
+            If a channel or an event is not in the file.
+        """
+        columns = [self._column(c) for c in (range(self.n_channels) if channels is None else channels)]
+        if events is None or isinstance(events, slice):
+            wanted = range(self.n_events)[slice(None) if events is None else events]
+            if wanted.step == 1:
+                return self._read_range(columns, wanted, dtype)
+            events = wanted
+        return self._read_chosen(columns, np.asarray(events), dtype)
+
+    def _read_range(self, columns: list[int], events: range, dtype: type) -> np.ndarray:
+        result = np.empty((len(events), len(columns)), dtype=dtype)
+        decoder = self._decoder
+        whole = columns == list(range(self.n_channels))
+        if whole and decoder.stored_dtype is not None and len(events):
+            with self._same_file() as source:
+                decoder.fill_rows(source, self._data_begin, events, result)
+            return result
+        for first, values in self.blocks(2048, start=events.start, stop=max(events.start, events.stop)):
+            at = first - events.start
+            chosen = values if whole else values[columns]
+            result[at : at + values.shape[1]] = chosen.T
+        return result
+
+    def _read_chosen(self, columns: list[int], events: np.ndarray, dtype: type) -> np.ndarray:
+        if events.dtype == bool:
+            events = np.flatnonzero(events) if len(events) == self.n_events else np.array([-1])
+        events = events.astype(np.int64) if events.size else np.empty(0, dtype=np.int64)
+        if events.size and (events.min() < 0 or events.max() >= self.n_events):
+            raise FcsError(f"an event index is outside 0 to {self.n_events - 1}", keyword="DATA")
+        result = np.empty((len(events), len(columns)), dtype=dtype)
+        order = np.argsort(events, kind="stable")
+        ascending = events[order]
+        done = 0
+        while done < len(ascending):
+            # Stretches without a wanted event are skipped.
+            start = int(ascending[done])
+            stop = min(start + BLOCK_EVENTS, self.n_events)
+            last = int(np.searchsorted(ascending, stop))
+            for first, values in self.blocks(start=start, stop=int(ascending[last - 1]) + 1):
+                low, high = np.searchsorted(ascending, [first, first + values.shape[1]])
+                picked = values[np.ix_(columns, ascending[low:high] - first)]
+                result[order[low:high]] = picked.T
+            done = last
+        return result
+
+    def _column(self, channel: str | int) -> int:
+        if isinstance(channel, str):
+            if channel in self.detectors:
+                return self.detectors.index(channel)
+        elif 0 <= channel < self.n_channels:
+            return int(channel)
+        raise FcsError(
+            f"no channel {printable(str(channel))!r}; the file has {', '.join(map(printable, self.detectors))}",
+            keyword="$PnN",
+        )
+
+
+def open_fcs(path: str | os.PathLike, *, dataset: int = 0, strict: bool = False) -> FcsDataset:
+    """Open a data set of an FCS file (2.0 to 3.2) without reading its events.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dataset
+        Which data set, where the file holds several; the first by default.
+    strict
+        Refuse what would be repaired.
+
+    Raises
+    ------
+    FcsError
+        If the file is no FCS file, or cannot be read without guessing.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, cytomrd as cm
+    >>> path = tempfile.mkdtemp() + "/two.fcs"
+    >>> cm.write_fcs(path, np.array([[1.0, 2.5], [3.0, 4.5]]), ["FSC-A", "FITC-A"], markers=["", "CD38"])
+    >>> tube = cm.open_fcs(path)
+    >>> tube.n_events, tube.detectors, tube.markers
+    (2, ('FSC-A', 'FITC-A'), ('', 'CD38'))
+    >>> for first_event, values in tube.blocks():
+    ...     print(first_event, values[1])
+    0 [2.5 4.5]
+    """
+    path = Path(path)
+    try:
+        with ByteSource(path) as source:
+            return FcsDataset(path, dataset, read_structure(source, dataset, FindingLog(strict=strict)))
+    except CytomrdError as error:
+        error.add_note(f"file: {printable(str(path), max_length=300)}")
+        raise
+
+
+def read_fcs(path: str | os.PathLike, *, dataset: int = 0, strict: bool = False) -> AnnData:
+    """Read a data set of an FCS file whole.
+
+    Parameters
+    ----------
+    path, dataset, strict
+        As for `open_fcs`.
+
+    Returns
+    -------
+    AnnData
+        Events x channels. ``X`` and ``layers["raw"]`` hold scale values (after ``$PnR`` masks, ``$PnE``,
+        ``$PnG`` and ``$TIMESTEP``) as float64; ``var_names`` are detectors, ``var["marker"]`` markers;
+        ``uns["cytomrd"]`` has ``keywords``, ``findings``, ``sha256``, ``version`` and ``n_non_finite``.
+
+    Raises
+    ------
+    FcsError
+        If the file cannot be read without guessing.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, cytomrd as cm
+    >>> path = tempfile.mkdtemp() + "/two.fcs"
+    >>> cm.write_fcs(path, np.array([[1.0, 2.5], [3.0, 4.5]]), ["FSC-A", "FITC-A"], markers=["", "CD38"])
+    >>> cm.read_fcs(path)[:, "FITC-A"].X.ravel().tolist()
+    [2.5, 4.5]
+    """
+    import pandas as pd
+    from anndata import AnnData
+
+    tube = open_fcs(path, dataset=dataset, strict=strict)
+    values = tube.read_events()
+    var = pd.DataFrame(
+        {
+            "marker": list(tube.markers),
+            "range": [c.range for c in tube.channels],
+            "gain": [c.gain for c in tube.channels],
+        },
+        index=pd.Index(list(tube.detectors), dtype=object),
+    )
+    obs = pd.DataFrame(index=pd.RangeIndex(tube.n_events).astype(str))
+    uns = {
+        "keywords": dict(tube.keywords),
+        "findings": [str(f) for f in tube.findings],
+        "sha256": tube.sha256,
+        "version": tube.version,
+        "n_non_finite": int((~np.isfinite(values)).any(axis=1).sum()),
+    }
+    return AnnData(X=values, obs=obs, var=var, layers={"raw": values.copy()}, uns={"cytomrd": uns})

@@ -1,0 +1,1 @@
+"""Before gating: compensation, scales, time quality."""
