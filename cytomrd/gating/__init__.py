@@ -1,0 +1,1 @@
+"""Gates, fitting them, applying them, and exchanging them with other programs."""

@@ -1,0 +1,279 @@
+"""Applying gates: one pass over the file's blocks gives codes, counts, histograms and rare compartments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cytomrd.errors import GateError
+from cytomrd.gating.gates import FROM_FILE, Axis, Dimension, GatingStrategy
+from cytomrd.preprocess.compensation import Spillover
+
+__all__ = [
+    "ArrayDataset",
+    "Compartment",
+    "GatedEvents",
+    "Histogram",
+    "HistogramRequest",
+    "apply_gates",
+    "transform_events",
+]
+
+BLOCK_EVENTS = 16384
+
+
+@dataclass(frozen=True)
+class HistogramRequest:
+    """Counts to be made of a population on one or two axes.
+
+    Attributes
+    ----------
+    population
+        A population of the strategy, or ``"root"`` for every event with finite values.
+    x, y
+        The axes; ``y`` None asks for a one-dimensional histogram.
+    x_limits, y_limits
+        (low, high) on the axes' scales. Events beyond them count in the edge bins.
+    bins
+        Number of bins on each axis.
+    """
+
+    population: str
+    x: Axis
+    y: Axis | None = None
+    x_limits: tuple[float, float] = (0.0, 1.0)
+    y_limits: tuple[float, float] = (0.0, 1.0)
+    bins: int = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """The counts of one :class:`HistogramRequest`: int64 (bins,) or (bins, bins), x first."""
+
+    request: HistogramRequest
+    counts: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Compartment:
+    """The events of one population: ``events`` int64 indices, ``values`` float64 (n, n_channels) scale values."""
+
+    events: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class GatedEvents:
+    """Which populations each event is in, and what was counted on the way.
+
+    Attributes
+    ----------
+    populations
+        Names, as ``strategy.populations``.
+    codes
+        uint32 (n_total,): row of ``patterns`` that describes the event.
+    patterns
+        bool (n_patterns, n_populations): the distinct membership patterns, sorted.
+    n_events
+        int64 (n_populations,): events in each population.
+    n_total
+        Events in the file.
+    n_non_finite
+        Events with NaN or an infinity in a channel that a gate uses; in no population.
+    histograms
+        One :class:`Histogram` for each request, in order.
+    compartments
+        Population name to :class:`Compartment`.
+    medians
+        float64 (n_populations, n_dimensions), or None if not asked for.
+    notes
+        What the reader of a report should know.
+    """
+
+    populations: tuple[str, ...]
+    codes: np.ndarray
+    patterns: np.ndarray
+    n_events: np.ndarray
+    n_total: int
+    n_non_finite: int
+    histograms: tuple[Histogram, ...] = ()
+    compartments: Mapping[str, Compartment] = field(default_factory=dict)
+    medians: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def index(self, population: str) -> int:
+        """Position of a population in ``populations``."""
+        if population not in self.populations:
+            raise GateError(f"no population {population!r}; there are {', '.join(self.populations)}")
+        return self.populations.index(population)
+
+    def count(self, population: str) -> int:
+        """Events in a population."""
+        return int(self.n_events[self.index(population)])
+
+    def members(self, population: str) -> np.ndarray:
+        """bool (n_total,): True where the event is in the population."""
+        return self.patterns[:, self.index(population)][self.codes]
+
+
+class ArrayDataset:
+    """An array of events that can be gated as a file can.
+
+    Parameters
+    ----------
+    events
+        Array of shape (n_events, n_channels), scale values.
+    detectors
+        Names of the channels.
+    spillover
+        What compensation ``"FCS"`` means, if anything.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytomrd.gating.apply import ArrayDataset, apply_gates
+    >>> from cytomrd.gating.gates import Dimension, GatingStrategy, RectangleGate
+    >>> events = np.array([[1.0, 5.0], [2.0, 6.0], [3.0, 7.0]])
+    >>> gate = RectangleGate("bright", (Dimension("FL1-A"),), minimum=(2.0,), maximum=(None,))
+    >>> apply_gates(ArrayDataset(events, ("FL1-A", "FL2-A")), GatingStrategy((gate,))).count("bright")
+    2
+    """
+
+    def __init__(self, events: np.ndarray, detectors: Sequence[str], spillover: Spillover | None = None):
+        self.events = np.asarray(events)
+        self.detectors = tuple(detectors)
+        self.spillover = spillover
+        if self.events.ndim != 2 or self.events.shape[1] != len(self.detectors):
+            raise GateError(f"events of shape {self.events.shape} for {len(self.detectors)} detectors")
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return self.events.shape[0]
+
+    def blocks(self, n_events: int = BLOCK_EVENTS, start: int = 0, stop: int | None = None):
+        """Yield (first event, float64 (n_channels, n)) for events start..stop."""
+        stop = self.n_events if stop is None else min(stop, self.n_events)
+        for first in range(start, stop, n_events):
+            block = self.events[first : min(first + n_events, stop)]
+            yield first, np.ascontiguousarray(block.T, dtype=np.float64)
+
+
+def apply_gates(
+    dataset,
+    strategy: GatingStrategy,
+    *,
+    spillover: Spillover | None = None,
+    histograms: Sequence[HistogramRequest] = (),
+    compartments: Sequence[str] = (),
+    medians: Sequence[Dimension] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> GatedEvents:
+    """Apply a strategy to every event of a dataset, in one pass.
+
+    Parameters
+    ----------
+    dataset
+        An :class:`~cytomrd.fcs.dataset.FcsDataset`, an :class:`ArrayDataset`, or anything
+        with ``detectors``, ``n_events`` and ``blocks()``.
+    strategy
+        The gates.
+    spillover
+        What compensation ``"FCS"`` means; default is the dataset's own matrix.
+    histograms
+        Histograms to count on the way.
+    compartments
+        Populations whose events are kept with all their channels; meant for rare ones.
+    medians
+        Dimensions whose median is wanted in every population, on the linear scale
+        (compensated as the dimension says). They come from bins 1/128 of an octave of
+        ``|x| + 64`` wide with a straight line inside the bin, so the error is below
+        0.8 % of ``|median| + 64``, in practice a tenth of that; NaN for an empty
+        population and beyond +-1.3e8.
+    progress
+        Called with (events done, events in all) after each block.
+
+    Returns
+    -------
+    GatedEvents
+
+    Raises
+    ------
+    GateError
+        If a channel, transform or population is not there.
+    CompensationError
+        If the matrix that is needed does not fit the dataset.
+
+    Notes
+    -----
+    Memory is that of a few blocks, and of what is returned. An event with a NaN or an
+    infinite value in a channel that a gate uses is in no population.
+    """
+    from cytomrd.gating.collect import Collector
+    from cytomrd.gating.evaluate import BlockEvaluator
+    from cytomrd.gating.program import compile_strategy
+
+    program = compile_strategy(strategy, dataset.detectors, _own_spillover(dataset, strategy, spillover, medians))
+    collector = Collector(program, dataset.n_events, histograms, compartments, medians)
+    evaluator = BlockEvaluator(program, min(BLOCK_EVENTS, max(dataset.n_events, 1)))
+    for first, values in dataset.blocks(n_events=BLOCK_EVENTS):
+        n_bad = evaluator.run(values)
+        collector.add(first, values, evaluator, n_bad)
+        if progress is not None:
+            progress(first + values.shape[1], dataset.n_events)
+    return collector.result()
+
+
+def transform_events(
+    values: np.ndarray,
+    detectors: Sequence[str],
+    dimensions: Sequence[Axis],
+    strategy: GatingStrategy,
+    spillover: Spillover | None = None,
+) -> np.ndarray:
+    """Positions of a few events on the strategy's axes, compensated and transformed.
+
+    Parameters
+    ----------
+    values
+        Array of shape (n_events, n_channels), scale values.
+    detectors
+        Names of the channels.
+    dimensions
+        The axes wanted.
+    strategy
+        Holds the transforms and matrices that the axes name.
+    spillover
+        What compensation ``"FCS"`` means.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of shape (n_events, n_dimensions).
+    """
+    from cytomrd.gating.evaluate import BlockEvaluator
+    from cytomrd.gating.program import compile_strategy
+
+    empty = GatingStrategy((), transforms=strategy.transforms, spillovers=strategy.spillovers)
+    program = compile_strategy(empty, detectors, spillover)
+    columns = [program.column_of(axis) for axis in dimensions]
+    out = np.empty((len(values), len(columns)))
+    evaluator = BlockEvaluator(program, BLOCK_EVENTS, exact=True)
+    for first, block in ArrayDataset(values, detectors).blocks(BLOCK_EVENTS):
+        evaluator.run(block)
+        n = block.shape[1]
+        for j, column in enumerate(columns):
+            out[first : first + n, j] = evaluator.scaled[column][:n]
+    return out
+
+
+def _own_spillover(dataset, strategy, given, medians) -> Spillover | None:
+    """The matrix that "FCS" stands for; the dataset is asked only where a gate needs it, since it may refuse."""
+    if given is not None:
+        return given
+    axes = [axis for gate in strategy.gates for axis in getattr(gate, "dimensions", ())] + list(medians or ())
+    if any(getattr(axis, "compensation", None) == FROM_FILE for axis in axes):
+        return getattr(dataset, "spillover", None)
+    return None
