@@ -1,0 +1,1 @@
+"""The report: plots, pages and tables that people read."""

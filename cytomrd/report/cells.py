@@ -1,0 +1,110 @@
+"""The rare cells that the page draws: what kind each is, and those of the subject's other visits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cytomrd.gating.fit import CutDecision
+from cytomrd.run.model import FileResult, PlotAxis, RareCells, RunResult, SampleResult
+
+__all__ = ["clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of", "on_axes"]
+
+# From this share of the clonal cells on one side of the cut an antigen is called + or -; between them +/-.
+CLEAR_SHARE = 0.8
+CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+
+
+def kinds_of(sample: SampleResult, labels: np.ndarray) -> tuple[tuple[str, np.ndarray], ...]:
+    """Populations among rare cells as (kind, mask), the rarest last so that it lies on top."""
+    labels = np.asarray(labels)
+    if sample.mrd is not None:
+        return (("normal", labels == 0), ("unsure", labels == -1), ("clonal", labels >= 1))
+    return (("car", labels == 1),)
+
+
+def on_axes(cells: RareCells, axes: Sequence[PlotAxis]) -> np.ndarray | None:
+    """Rare cells on the scales of some axes, array of shape (n, n_axes); None where the cells lack a marker.
+
+    The compensated values go through the axes' own transforms: two visits share a scale only that way.
+    """
+    if any(axis.marker not in cells.markers for axis in axes):
+        return None
+    columns = [axis.transform.apply(cells.compensated[:, cells.markers.index(axis.marker)]) for axis in axes]
+    return np.stack(columns, axis=1)
+
+
+def _order(sample: SampleResult) -> tuple[bool, float, str]:
+    """Visits in time: by day where given, else by collection."""
+    row = sample.rows[0]
+    when = row.collected_at.isoformat() if row.collected_at is not None else ""
+    return (row.day is None, row.day if row.day is not None else 0.0, when)
+
+
+def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tuple[str, RareCells, np.ndarray] | None:
+    """The subject's latest earlier visit with clonal cells in the same tube: (visit, cells, mask of the clonal)."""
+    row = sample.rows[0]
+    if not row.subject_id or (row.day is None and row.collected_at is None):
+        return None
+    earlier = [
+        other
+        for other in run.samples
+        if other.rows[0].subject_id == row.subject_id
+        and other.mrd is not None
+        and _order(other)[0] == _order(sample)[0]
+        and _order(other) < _order(sample)
+    ]
+    for other in sorted(earlier, key=_order, reverse=True):
+        for tube in other.files:
+            if tube.panel_id != file.panel_id or tube.tube != file.tube:
+                continue
+            for cells in tube.rare:
+                mask = np.asarray(cells.labels) >= 1
+                if mask.any():
+                    return other.rows[0].visit or other.sample_id, cells, mask
+    return None
+
+
+def control_of(run: RunResult, sample: SampleResult) -> tuple[str, RareCells] | None:
+    """The control's rare cells where the control is a sample of this run: (its name, its cells)."""
+    subject = sample.rows[0].subject_id
+    for role in CONTROL_ROLES:
+        for other in run.samples:
+            first = other.rows[0]
+            if first.role != role or first.subject_id != subject or other is sample:
+                continue
+            for file in other.files:
+                for cells in file.rare:
+                    return f"{role.replace('_', '-')} control {other.sample_id}", cells
+    return None
+
+
+def cut_on(file: FileResult, marker: str) -> CutDecision | None:
+    """The cut that divides a marker's negatives from its positives: the one of its own name, else its first."""
+    called = [d for d in file.decisions if d.marker == marker and d.value is not None]
+    return next((d for d in called if d.name == marker), called[0] if called else None)
+
+
+def clone_phenotype(sample: SampleResult) -> str:
+    """``CD19- CD56+ CD45+/-``: where the clonal cells stand on the panel's antigens, as far as each has a cut."""
+    mrd = sample.panel.mrd if sample.panel is not None else None
+    words = []
+    for marker in [a.marker for a in mrd.antigens] if mrd is not None else ():
+        share = _clonal_positive(sample, marker)
+        if share is not None:
+            words.append(marker + ("+" if share >= CLEAR_SHARE else "-" if share <= 1 - CLEAR_SHARE else "+/-"))
+    return " ".join(words)
+
+
+def _clonal_positive(sample: SampleResult, marker: str) -> float | None:
+    n_positive = n_cells = 0
+    for file in sample.files:
+        cut = cut_on(file, marker)
+        for cells in file.rare:
+            if cut is None or marker not in cells.markers:
+                continue
+            values = cells.transformed[np.asarray(cells.labels) >= 1, cells.markers.index(marker)]
+            n_positive += int(np.count_nonzero(values >= cut.value))
+            n_cells += len(values)
+    return n_positive / n_cells if n_cells else None

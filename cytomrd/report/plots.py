@@ -1,0 +1,96 @@
+"""The gating path as a row of small plots: time first, then each parent with its child's gate drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from markupsafe import Markup
+
+from cytomrd.preprocess.transforms import Linear
+from cytomrd.report.axes import nice_ticks
+from cytomrd.report.frame import Frame
+from cytomrd.report.svg import Drawing, density_png
+from cytomrd.report.words import number_words, percent_words
+from cytomrd.run.model import GatePlot, PlotAxis, TimePlot
+
+__all__ = ["draw_gate", "draw_time"]
+
+SIDE = 152.0
+
+
+def draw_gate(plot: GatePlot, dots: Mapping[str, np.ndarray]) -> Markup:
+    """The parent's events as density, the gate's outlines and its uncertainty, every rare event on top.
+
+    Parameters
+    ----------
+    plot
+        One step of the gating path.
+    dots
+        Events to draw one by one: kind (``clonal``, ``normal``, ``car``, ``unsure``, ``other``)
+        to an array of shape (n, 2) on the transformed scales. Later kinds lie on top.
+    """
+    frame = Frame(plot.x, plot.y, (SIDE, SIDE), f"{plot.title}: {plot.x.label} against {plot.y.label}")
+    frame.drawing.image(frame.left, frame.top, SIDE, SIDE, density_png(plot.counts), "density", int(plot.counts.sum()))
+    for axis, low, high in plot.bands:
+        frame.band(axis, low, high)
+    for kind, values in dots.items():
+        frame.dots(frame.points(values), kind)
+    for outline in plot.outlines:
+        frame.drawing.polyline(frame.points(outline), "gate", close=True)
+    frame.x_axis()
+    frame.y_axis()
+    frame.box()
+    if plot.outlines and plot.n_parent:
+        _write_percent(frame, plot)
+    return frame.drawing.markup()
+
+
+def _write_percent(frame: Frame, plot: GatePlot) -> None:
+    """The gate's share of its parent, at the gate's upper edge and inside the plot area."""
+    corners = frame.points(np.concatenate([np.asarray(o, dtype=np.float64).reshape(-1, 2) for o in plot.outlines]))
+    x = float(np.clip((corners[:, 0].min() + corners[:, 0].max()) / 2, frame.left + 22, frame.left + SIDE - 22))
+    y = float(np.clip(corners[:, 1].min() - 4, frame.top + 11, frame.top + SIDE - 4))
+    frame.drawing.text(x, y, percent_words(plot.n_population / plot.n_parent), "percent mid")
+
+
+def draw_time(plot: TimePlot) -> Markup:
+    """Events per second over the acquisition; stretches that were left out are shaded."""
+    seconds = np.asarray(plot.seconds, dtype=np.float64)
+    rate = np.nan_to_num(np.asarray(plot.events_per_s, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    x = _linear_axis("Time (s)", float(seconds.min(initial=0.0)), float(seconds.max(initial=1.0)))
+    y = _linear_axis("Events/s", 0.0, 1.08 * float(rate.max(initial=0.0)) or 1.0)
+    frame = Frame(x, y, (SIDE, SIDE), "Events per second over the acquisition")
+    for start, stop in plot.removed:
+        x0, x1 = frame.across([start, stop])
+        frame.drawing.rect(
+            x0, frame.top, x1 - x0, SIDE, "removed", tip=f"left out: {number_words(start)} to {number_words(stop)} s"
+        )
+    line = frame.points(np.stack([seconds, rate], axis=1))
+    if len(line):
+        base = frame.top + SIDE
+        frame.drawing.polyline(np.vstack([[line[0, 0], base], line, [line[-1, 0], base]]), "rate-area", close=True)
+        frame.drawing.polyline(line, "rate")
+    _linear_ticks(frame)
+    frame.box()
+    return frame.drawing.markup()
+
+
+def _linear_axis(label: str, low: float, high: float) -> PlotAxis:
+    return PlotAxis(label, "", "", Linear(), low, high if high > low else low + 1.0)
+
+
+def _linear_ticks(frame: Frame) -> None:
+    """Round values on both axes, whose limits are plain numbers rather than positions on a scale."""
+    drawing: Drawing = frame.drawing
+    base = frame.top + frame.height
+    for value in nice_ticks(frame.x.low, frame.x.high, 4):
+        x = float(frame.across([value])[0])
+        drawing.line(x, base, x, base + 4.5, "major")
+        drawing.text(x, base + 14, f"{value:g}", "tick mid")
+    for value in nice_ticks(frame.y.low, frame.y.high, 4):
+        y = float(frame.up([value])[0])
+        drawing.line(frame.left - 4.5, y, frame.left, y, "major")
+        drawing.text(frame.left - 6, y + 3.3, f"{value / 1000:g}K" if value >= 1000 else f"{value:g}", "tick end")
+    drawing.text(frame.left + frame.width / 2, base + 29, frame.x.label, "label mid")
+    drawing.text(10, frame.top + frame.height / 2, frame.y.label, "label mid", rotate=True)

@@ -1,0 +1,206 @@
+"""One sample as the page shows it: who, the verdict, the numbers, and the plots that let a reader check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from cytomrd.report.batch import flag_words, visit_words
+from cytomrd.report.car_plots import car_views
+from cytomrd.report.cells import kinds_of
+from cytomrd.report.marks import status_mark
+from cytomrd.report.plasma import plasma_view
+from cytomrd.report.plots import draw_gate, draw_time
+from cytomrd.report.tables import decision_table, population_table
+from cytomrd.report.verdict import NEEDS, Verdict
+from cytomrd.report.words import (
+    MISSING,
+    count_words,
+    fraction_words,
+    join_words,
+    number_words,
+    percent_words,
+    plural,
+)
+from cytomrd.run.model import FileResult, GatePlot, RunResult, SampleResult
+
+__all__ = ["sample_view"]
+
+HEMODILUTION = {
+    "not_suspected": "not suspected",
+    "possible": "possible",
+    "hemodiluted": "diluted with blood",
+    "not_assessed": "not assessed",
+}
+
+
+def sample_view(run: RunResult, sample: SampleResult, verdict: Verdict, anchor: str) -> dict[str, object]:
+    """Everything that the template writes of one sample, in words and drawings."""
+    held = [reason for file in sample.files for reason in file.qc.held]
+    return {
+        "anchor": anchor,
+        "id": sample.sample_id,
+        "need": verdict.need,
+        "answer": verdict.answer,
+        "mark": status_mark(verdict.need, sample.assay),
+        "assay": sample.assay,
+        "status": NEEDS[verdict.need] if verdict.need in ("failed", "held") else verdict.word,
+        "sentence": verdict.sentence,
+        "numbers": verdict.numbers,
+        "facts": list(_facts(sample)),
+        "errors": [error.strip().split("\n") for error in sample.errors],
+        "held": list(dict.fromkeys(held)),
+        "flags": list(dict.fromkeys(flag_words(f) for f in sample.flags)),
+        "figures": list(_figures(sample)),
+        "tubes": [_tube_view(sample, file) for file in sample.files],
+        "plasma": plasma_view(run, sample) if sample.mrd is not None else None,
+        "car": car_views(run, sample) if sample.assay == "car_nk" else [],
+    }
+
+
+def _facts(sample: SampleResult) -> Iterator[tuple[str, str]]:
+    """Who and when, label by label; what is not known is left out."""
+    row = sample.rows[0]
+    yield "Subject", row.subject_id or MISSING
+    yield "Visit", visit_words(sample)
+    if row.matrix:
+        yield "Matrix", {"BM": "bone marrow", "PB": "peripheral blood"}.get(row.matrix, row.matrix)
+    if row.role not in ("", "sample"):
+        yield "Role", row.role.replace("_", " ")
+    if row.collected_at is not None:
+        yield "Collected", row.collected_at.isoformat(sep=" ", timespec="minutes")
+    if row.acquired_at is not None:
+        yield "Acquired", row.acquired_at.isoformat(sep=" ", timespec="minutes")
+    if row.pull is not None:
+        yield "Pull", {1: "first", 2: "second", 3: "third"}.get(row.pull, str(row.pull))
+    if row.prior_therapy:
+        yield "Prior therapy", join_words(row.prior_therapy)
+    if sample.files:
+        first = sample.files[0]
+        yield "Panel", f"{first.panel_id} {first.panel_version}"
+        yield "Tubes", join_words(f.tube for f in sample.files)
+    yield "Review", "not yet reviewed or signed"
+
+
+def _figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
+    """Key figures: label, value, and the n or the reason beside it."""
+    if sample.mrd is not None:
+        yield from _mrd_figures(sample)
+    if sample.car_nk is not None:
+        yield from _car_figures(sample)
+    events = sum(f.qc.n_events for f in sample.files)
+    if events:
+        removed = sum(f.qc.n_removed_by_time for f in sample.files)
+        share = percent_words(removed / events) if removed else "none"
+        yield "Events acquired", count_words(events), f"{share} left out by time QC"
+
+
+def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
+    mrd = sample.mrd
+    n, pc = mrd.n_nucleated, mrd.n_plasma_cells
+    yield "Nucleated cells (N)", count_words(n), _by_tube(mrd.by_tube)
+    yield "Plasma cells", percent_words(pc / n) if n else MISSING, f"of nucleated; {plural(pc, 'cell')}"
+    for name, count in (("Clonal", mrd.n_clonal_pc), ("Normal", mrd.n_normal_pc)):
+        within = f"{percent_words(count / pc)} of plasma cells; " if pc else ""
+        yield (
+            f"{name} plasma cells",
+            f"{count:,}",
+            f"{within}{fraction_words(count / n) if n else MISSING} of nucleated",
+        )
+    if mrd.n_indeterminate_pc:
+        yield "Indeterminate", f"{mrd.n_indeterminate_pc:,}", "plasma cells called neither normal nor clonal"
+    if mrd.kappa_lambda_ratio is not None:
+        chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else "of all plasma cells"
+        yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), chain
+    yield "Limit of blank", plural(mrd.lob_events, "event"), f"positive from {mrd.threshold_events} clonal cells"
+    if mrd.below_1e_5 is not None:
+        yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
+    if sample.mrd_fraction_without_qc is not None:
+        yield "MRD without time QC", fraction_words(sample.mrd_fraction_without_qc), _difference(sample)
+    verdict = str(mrd.hemodilution or "not_assessed")
+    yield "Hemodilution", HEMODILUTION.get(verdict, verdict.replace("_", " ")), "marrow-only cells against their range"
+
+
+def _difference(sample: SampleResult) -> str:
+    with_qc, without = sample.mrd.mrd_fraction, sample.mrd_fraction_without_qc
+    if with_qc is None or with_qc == without:
+        return "no difference"
+    return f"{fraction_words(abs(without - with_qc))} {'more' if without > with_qc else 'less'} than with it"
+
+
+def _by_tube(counts: Mapping[str, tuple[int, int, int]]) -> str:
+    """Nucleated and clonal cells of each tube, where there are several."""
+    if len(counts) < 2:
+        return ""
+    return "; ".join(f"tube {tube}: {count_words(n)}, {clonal:,} clonal" for tube, (n, _, clonal) in counts.items())
+
+
+def _car_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
+    car = sample.car_nk
+    yield "Leukocytes", count_words(car.n_leukocytes), "CD45+ events"
+    share = f"{percent_words(car.n_nk / car.n_leukocytes)} of leukocytes" if car.n_leukocytes else ""
+    yield "NK cells", count_words(car.n_nk), share
+    yield "CAR+ NK, gross", f"{car.n_car_nk:,}", f"{percent_words(car.gross_fraction)} of NK"
+    yield "Background", percent_words(car.background_fraction), car.background_source
+    net = percent_words(car.net_fraction, car.ci_low, car.ci_high)
+    yield "CAR+ NK, net", net, f"{number_words(car.net_events)} cells" if car.net_events is not None else ""
+    if car.lloq_fraction is not None:
+        yield "LLOQ", percent_words(car.lloq_fraction), f"of NK; {plural(car.lloq_events, 'net event')}"
+    if car.n_car_t is not None:
+        yield "CAR+ T cells", f"{car.n_car_t:,}", "a safety read-out"
+
+
+def _tube_view(sample: SampleResult, file: FileResult) -> dict[str, object]:
+    spec = next((t for t in sample.panel.tubes if t.id == file.tube), None) if sample.panel is not None else None
+    return {
+        "title": f"Tube {file.tube}" + (f", {spec.title}" if spec is not None and spec.title else ""),
+        "file": file.row.file,
+        "sha256": file.sha256,
+        "path": list(_gating_path(sample, file)),
+        "decisions": decision_table(file),
+        "populations": population_table(file),
+        "notes": list(dict.fromkeys(file.notes)),
+        "findings": [f"{f.grade}: {f.text}" for f in file.findings],
+        "held": list(file.qc.held),
+    }
+
+
+def _gating_path(sample: SampleResult, file: FileResult) -> Iterator[dict[str, object]]:
+    """Time first, then each gate from its parent, left to right."""
+    if file.time_plot is not None:
+        removed = file.qc.n_removed_by_time
+        note = f"{count_words(removed)} events left out" if removed else "nothing left out"
+        yield {
+            "plot": draw_time(file.time_plot),
+            "title": "Time",
+            "note": f"{count_words(file.qc.n_events)} events; {note}",
+        }
+    titles = {p.name: p.title for p in sample.panel.populations if p.title} if sample.panel is not None else {}
+    titles |= {p.population: p.title for p in file.gate_plots} | {"root": "all events"}
+    for plot in file.gate_plots:
+        parent = titles.get(plot.parent, plot.parent.replace("_", " "))
+        share = percent_words(plot.n_population / plot.n_parent) if plot.n_parent else "none"
+        yield {
+            "plot": draw_gate(plot, _dots(sample, file, plot)),
+            "title": plot.title,
+            "note": f"{count_words(plot.n_population)}: {share} of {_lower(parent)} ({count_words(plot.n_parent)})",
+        }
+
+
+def _lower(title: str) -> str:
+    """``Plasma cells`` within a sentence; ``CD45+`` as it is."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
+def _dots(sample: SampleResult, file: FileResult, plot: GatePlot) -> dict[str, np.ndarray]:
+    """The rare cells to draw over a plot: the kept compartment where it is gated, and all that follows from it."""
+    for cells in file.rare:
+        if plot.population != cells.population and plot.parent != cells.population:
+            continue
+        if plot.x.marker not in cells.markers or plot.y.marker not in cells.markers:
+            continue
+        columns = [cells.markers.index(plot.x.marker), cells.markers.index(plot.y.marker)]
+        values = cells.transformed[:, columns]
+        return {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
+    return {} if plot.dots is None else {"other": plot.dots}

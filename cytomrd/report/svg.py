@@ -1,0 +1,195 @@
+"""A small SVG drawing: shapes in pixels, colours by class name, so that one drawing serves screen, dark and print.
+
+The page's style sheet colours the classes; nothing carries a style of its own, which lets the
+page forbid inline styles. Text is escaped here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from cytomrd.report.words import plain
+
+__all__ = ["Drawing", "density_png", "dots_png", "number"]
+
+# A density is read by its shape: one grey, more opaque where there is more. It must not compete with the
+# populations drawn on top, and must read on white and on black alike.
+_SLATE = (92, 112, 134)
+_LEVELS = 48
+_FAINTEST = 70
+
+
+def number(value: float) -> str:
+    """A coordinate with at most two decimals: short, and the same on every machine."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+class Drawing:
+    """Shapes on a canvas of ``width`` x ``height`` pixels; ``markup()`` gives the inline SVG.
+
+    Parameters
+    ----------
+    title
+        What a screen reader says, and the name of the file when the drawing is saved.
+
+    Examples
+    --------
+    >>> from cytomrd.report.svg import Drawing
+    >>> drawing = Drawing(20, 10, "a line")
+    >>> drawing.line(0, 5, 20, 5, "axis")
+    >>> "<path" in drawing.markup()
+    True
+    """
+
+    def __init__(self, width: float, height: float, title: str):
+        self.width, self.height, self.title = width, height, title
+        self._parts: list[str] = []
+
+    def path(self, d: str, css: str) -> None:
+        """A path from its commands."""
+        if d:
+            self._parts.append(f'<path class="{css}" d="{d}"/>')
+
+    def line(self, x0: float, y0: float, x1: float, y1: float, css: str) -> None:
+        """A straight line."""
+        self.path(f"M{number(x0)} {number(y0)}L{number(x1)} {number(y1)}", css)
+
+    def lines(self, segments: Iterable[tuple[float, float, float, float]], css: str) -> None:
+        """Many straight lines as one path."""
+        self.path("".join(f"M{number(a)} {number(b)}L{number(c)} {number(d)}" for a, b, c, d in segments), css)
+
+    def polyline(self, points: np.ndarray, css: str, *, close: bool = False) -> None:
+        """A line through points, array of shape (n, 2)."""
+        if len(points):
+            self.path("M" + "L".join(f"{number(x)} {number(y)}" for x, y in points) + ("Z" if close else ""), css)
+
+    def rect(self, x: float, y: float, width: float, height: float, css: str, *, tip: str = "") -> None:
+        """A rectangle; ``tip`` shows under the pointer."""
+        inside = f"><title>{escape(plain(tip))}</title></rect>" if tip else "/>"
+        self._parts.append(
+            f'<rect class="{css}" x="{number(x)}" y="{number(y)}" width="{number(max(width, 0.0))}" '
+            f'height="{number(max(height, 0.0))}"{inside}'
+        )
+
+    def text(self, x: float, y: float, text: str, css: str = "tick", *, rotate: bool = False) -> None:
+        """A line of text; its alignment comes from the class."""
+        turn = f' transform="rotate(-90 {number(x)} {number(y)})"' if rotate else ""
+        self._parts.append(f'<text class="{css}" x="{number(x)}" y="{number(y)}"{turn}>{escape(plain(text))}</text>')
+
+    def dots(self, points: np.ndarray, css: str, shape: str = "circle", size: float = 1.6) -> None:
+        """Every point of an array of shape (n, 2) as a mark of its own, all in one path.
+
+        ``shape`` is ``circle``, ``diamond``, ``square``, ``triangle`` or ``point`` (a dot as wide as the
+        class' stroke, the shortest to write); ``data-n`` holds the number drawn.
+        """
+        if not len(points):
+            return
+        dx, dy, outline = _shape(shape, size)
+        d = "".join(f"M{_short(x + dx)} {_short(y + dy)}{outline}" for x, y in points)
+        self._parts.append(f'<path class="{css}" data-n="{len(points)}" d="{d}"/>')
+
+    def image(
+        self, x: float, y: float, width: float, height: float, png: bytes, css: str, n: int | None = None
+    ) -> None:
+        """An embedded PNG, stretched over a rectangle; ``n`` is the number of events in it."""
+        data = base64.b64encode(png).decode("ascii")
+        count = f' data-n="{n}"' if n is not None else ""
+        self._parts.append(
+            f'<image class="{css}" x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"'
+            f'{count} preserveAspectRatio="none" href="data:image/png;base64,{data}"/>'
+        )
+
+    def tip(self, text: str) -> None:
+        """Give the last shape a text that shows under the pointer."""
+        part = self._parts.pop()
+        name = part[1 : part.index(" ")]
+        self._parts.append(f"{part[:-2]}><title>{escape(plain(text))}</title></{name}>")
+
+    def markup(self, css: str = "") -> Markup:
+        """The SVG element, ready for the page."""
+        size = f"{number(self.width)} {number(self.height)}"
+        title = escape(plain(self.title))
+        return Markup(
+            f'<svg class="plot {css}" viewBox="0 0 {size}" width="{number(self.width)}" height="{number(self.height)}" '
+            f'role="img" aria-label="{title}">{"".join(self._parts)}</svg>'
+        )
+
+
+def _short(value: float) -> str:
+    """A tenth of a pixel is enough for a dot."""
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
+
+
+def _shape(shape: str, s: float) -> tuple[float, float, str]:
+    """Where a mark begins, from its centre, and its outline from there."""
+    n = number
+    if shape == "point":
+        return 0.0, 0.0, "h0"
+    if shape == "circle":
+        return -s, 0.0, f"a{n(s)} {n(s)} 0 1 0 {n(2 * s)} 0a{n(s)} {n(s)} 0 1 0 {n(-2 * s)} 0"
+    if shape == "diamond":
+        s *= 1.25
+        return -s, 0.0, f"l{n(s)} {n(-s)} {n(s)} {n(s)} {n(-s)} {n(s)}z"
+    if shape == "square":
+        return -s, -s, f"h{n(2 * s)}v{n(2 * s)}h{n(-2 * s)}z"
+    if shape == "triangle":
+        s *= 1.2
+        return -s, 0.8 * s, f"h{n(2 * s)}l{n(-s)} {n(-1.8 * s)}z"
+    raise ValueError(f"no mark {shape!r}; there are circle, diamond, square, triangle, point")
+
+
+def density_png(counts: np.ndarray) -> bytes:
+    """Counts of shape (n_x, n_y) as an indexed PNG: nothing is transparent, one event is already visible.
+
+    Levels follow the logarithm of the count, so that a parent of three million leaves its rare events in sight.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    top = counts.max(initial=0.0)
+    levels = np.zeros(counts.shape, dtype=np.uint8)
+    if top > 0:
+        scaled = np.log1p(counts) / np.log1p(top)
+        levels = np.where(counts > 0, 1 + np.round(scaled * (_LEVELS - 2)), 0).astype(np.uint8)
+    palette = np.tile(np.array(_SLATE, dtype=np.uint8), (_LEVELS, 1))
+    alpha = np.concatenate([[0], np.linspace(_FAINTEST, 255, _LEVELS - 1).round()]).astype(np.uint8)
+    return _indexed_png(levels.T[::-1], palette, alpha)
+
+
+def dots_png(x: np.ndarray, y: np.ndarray, width: int, height: int, rgb: Sequence[int], size: int = 2) -> bytes:
+    """Too many dots for a vector drawing: every one still sets its own ``size`` x ``size`` pixels.
+
+    ``x``, ``y`` are pixel positions of shape (n,), y downwards from the top.
+    """
+    mask = np.zeros((height, width), dtype=np.uint8)
+    column = np.clip(np.floor(x).astype(np.int64), 0, width - size)
+    row = np.clip(np.floor(y).astype(np.int64), 0, height - size)
+    for dx in range(size):
+        for dy in range(size):
+            mask[row + dy, column + dx] = 1
+    palette = np.array([[0, 0, 0], rgb], dtype=np.uint8)
+    return _indexed_png(mask, palette, np.array([0, 255], dtype=np.uint8))
+
+
+def _indexed_png(pixels: np.ndarray, palette: np.ndarray, alpha: np.ndarray) -> bytes:
+    """An 8-bit palette PNG (ISO/IEC 15948) from indices of shape (height, width), first row on top."""
+    height, width = pixels.shape
+    rows = np.zeros((height, width + 1), dtype=np.uint8)  # each row begins with its filter: 0, none
+    rows[:, 1:] = pixels
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        (b"PLTE", palette.tobytes()),
+        (b"tRNS", alpha.tobytes()),
+        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
