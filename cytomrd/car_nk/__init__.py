@@ -1,0 +1,1 @@
+"""CAR+ NK cells: threshold, background, absolute counts."""
