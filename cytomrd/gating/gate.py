@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cytomrd.errors import GateError
 from cytomrd.gating.apply import ArrayDataset, GatedEvents, apply_gates
 from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
@@ -115,7 +113,7 @@ def gate(
 def _from_anndata(data: AnnData) -> _AnnDataTube:
     if "raw" not in data.layers:
         raise GateError(
-            f"the AnnData has no layer 'raw' with scale values; it has {sorted(data.layers)}. cytomrd.read_fcs makes one"
+            f"the AnnData has no layer 'raw' with scale values; it has {sorted(data.layers)}. Use cytomrd.read_fcs"
         )
     return _AnnDataTube(data)
 
@@ -125,6 +123,8 @@ class _AnnDataTube(ArrayDataset):
 
     def __init__(self, data: AnnData):
         keywords = data.uns.get("cytomrd", {}).get("keywords", {})
-        super().__init__(data.layers["raw"], tuple(data.var_names), spillover_of_keywords(keywords, tuple(data.var_names)))
+        super().__init__(
+            data.layers["raw"], tuple(data.var_names), spillover_of_keywords(keywords, tuple(data.var_names))
+        )
         self.markers = tuple(data.var["marker"]) if "marker" in data.var else ("",) * data.n_vars
         self.keywords = keywords

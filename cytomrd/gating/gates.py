@@ -274,9 +274,9 @@ def _check(gate: Gate, strategy: GatingStrategy) -> None:
         covariance = np.array(gate.covariance, dtype=np.float64)
         if len(gate.mean) != n or covariance.shape != (n, n) or not gate.distance_square > 0:
             raise GateError(
-                f"gate {gate.name!r}: an ellipsoid on {n} axes needs {n} means, an {n}x{n} covariance and a positive distance"
+                f"gate {gate.name!r}: an ellipsoid on {n} axes needs {n} means, an {n}x{n} covariance and a distance > 0"
             )
-        # Gating-ML's own conformance set holds a matrix that is not positive definite, so only its inverse is asked for.
+        # Gating-ML's own conformance set holds a matrix that is not positive definite: only its inverse is asked for.
         if not np.isfinite(covariance).all() or np.linalg.cond(covariance) > 1e12:
             raise GateError(f"gate {gate.name!r}: the covariance has no inverse (or one of no accuracy)")
     elif any(len(q.minimum) != n or len(q.maximum) != n for q in gate.quadrants):

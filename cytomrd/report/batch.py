@@ -144,6 +144,9 @@ def batch_notes(run: RunResult, anchor_of: Mapping[str, str]) -> list[dict[str, 
     fallbacks = _fallbacks(files)
     if fallbacks:
         groups.append(_group("Gates that the data did not support", "other", fallbacks))
+    remarks = [note for _, f in files for note in f.notes]
+    if remarks:
+        groups.append(_group("Remarks of the gating", "other", _counted(remarks)))
     assumed = Counter(flag_words(f) for s in run.samples for f in s.flags if _is_assumption(f))
     notes = [*run.notes, *(f"{words} ({plural(n, 'sample')})" for words, n in assumed.items())]
     if notes:

@@ -160,7 +160,7 @@ def _tube_view(sample: SampleResult, file: FileResult) -> dict[str, object]:
         "path": list(_gating_path(sample, file)),
         "decisions": decision_table(file),
         "populations": population_table(file),
-        "notes": list(dict.fromkeys(file.notes)),
+        "notes": list(dict.fromkeys((*file.notes, *file.matches))),
         "findings": [f"{f.grade}: {f.text}" for f in file.findings],
         "held": list(file.qc.held),
     }

@@ -1,0 +1,1 @@
+"""The ``cytomrd`` command: options, messages, exit codes; no science."""

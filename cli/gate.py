@@ -1,0 +1,137 @@
+"""``cytomrd gate``: the main job."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from cytomrd.cli.progress import progress_bar
+
+EXIT_SOME_FAILED, EXIT_SOME_HELD = 4, 5
+log = logging.getLogger("cytomrd")
+
+
+@click.command("gate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Results folder [RUN/results].")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
+@click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of fitting and clustering [0].")
+@click.option("--strict", is_flag=True, default=None, help="Refuse files that the reader would have to repair.")
+@click.option("--force", is_flag=True, help="Gate again, even where the results are up to date.")
+@click.option("--dry-run", is_flag=True, help="Show the plan (samples, panels, channels, memory) and stop.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of log lines on stderr."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say how each channel was matched and each cut was found.")
+@click.pass_context
+def command(ctx, run: Path, out, jobs, seed, strict, force, dry_run, log_format, quiet, verbose):
+    """Gate the run folder RUN: QC, compensation, gates, MRD, CAR+ NK, report.
+
+    RUN holds FCS files and, best, a samplesheet.csv (`cytomrd samplesheet RUN` drafts one). Results go to
+    RUN/results: report.html, mrd.csv, car_nk.csv, populations.csv, qc.csv, results.xlsx, the gates of each sample
+    as Gating-ML, its rare cells as AnnData, and provenance.json.
+
+    \b
+    Example:
+      cytomrd gate run/ -j 2
+
+    \b
+    Exit codes: 0 done, 1 internal error, 2 usage, 3 input refused, 4 some samples failed,
+    5 finished with some samples held by QC, 6 locked by another process, 130 interrupted.
+    """
+    from cytomrd.run.plan import plan_run
+    from cytomrd.run.settings import read_settings
+
+    _set_up_log(log_format, quiet, verbose)
+    started = datetime.now(UTC)
+    out = out if out is not None else run / "results"
+    settings = read_settings(run, random_state=seed, strict=strict)
+    plan = plan_run(run, strict=settings.strict, exclude=out)
+    if dry_run:
+        _show_plan(plan, jobs)
+        return
+    from cytomrd.run.provenance import describe_run, is_current
+    from cytomrd.run.staging import hold_lock
+
+    with hold_lock(out):
+        if not force and is_current(out, plan, settings):
+            if not quiet:
+                click.echo(
+                    f"{out / 'report.html'} is up to date (same files, panels, settings, version); --force repeats"
+                )
+            return
+        from cytomrd.report.publish import publish
+        from cytomrd.run.execute import execute_plan
+
+        with progress_bar("gating", total=plan.n_events, quiet=quiet) as progress:
+            done = 0
+
+            def advance(sample_id: str, n_events: int) -> None:
+                nonlocal done
+                done += n_events
+                log.info("gated %s", sample_id)
+                progress(done, label=sample_id)
+
+            result = execute_plan(plan, settings, jobs=jobs, progress=advance)
+            publish(result, out, describe_run(plan, result, settings, jobs=jobs, started=started))
+    if not quiet:
+        _show_summary(result, out, (datetime.now(UTC) - started).total_seconds())
+    if any(s.status == "failed" for s in result.samples):
+        ctx.exit(EXIT_SOME_FAILED)
+    if any(s.status == "held" for s in result.samples):
+        ctx.exit(EXIT_SOME_HELD)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record):
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        return json.dumps(entry)
+
+
+def _set_up_log(log_format: str, quiet: bool, verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines() if log_format == "json" else logging.Formatter("%(levelname)s %(message)s"))
+    log.handlers = [handler]
+    shown = logging.INFO if verbose or log_format == "json" else logging.WARNING
+    log.setLevel(logging.ERROR if quiet else shown)
+
+
+def _show_plan(plan, jobs: int) -> None:
+    from cytomrd.fcs.text import printable
+
+    click.echo(
+        f"{len(plan.samples)} samples, {plan.n_events:,} events, about {plan.memory_mb(jobs):.0f} MB with {jobs} jobs"
+    )
+    for sample in plan.samples:
+        click.echo()
+        click.echo(printable(f"{sample.sample_id} ({sample.assay}, {sample.role})"))
+        for file in sample.files:
+            if file.error:
+                click.echo(printable(f"  {file.row.file}: cannot be gated: {file.error}"))
+                continue
+            click.echo(printable(f"  {file.row.file}: {file.n_events:,} events, {file.panel_id}, tube {file.tube}"))
+            for note in file.match.notes:
+                click.echo(printable(f"    {note}"))
+        if sample.controls:
+            click.echo(printable(f"  CAR threshold from: {', '.join(c.row.file for c in sample.controls)}"))
+    for note in plan.notes:
+        click.echo(printable(f"note: {note}"))
+
+
+def _show_summary(result, out: Path, seconds: float) -> None:
+    from cytomrd.fcs.text import printable
+    from cytomrd.report.summary import summary_lines
+
+    for line in summary_lines(result):
+        click.echo(printable(line))
+    click.echo()
+    click.echo(f"report: {out / 'report.html'}   ({len(result.samples)} samples in {seconds:.0f} s)")

@@ -1,0 +1,185 @@
+"""From a run folder to a plan: which files make up which sample, gated by which panel.
+
+Nothing is computed here but headers; ``cytomrd gate --dry-run`` shows this and stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cytomrd.errors import CytomrdError, PanelError, RunError
+from cytomrd.fcs.dataset import open_fcs
+from cytomrd.matching import ChannelMatch, match_channels, recognise_panel
+from cytomrd.panel import Panel
+from cytomrd.panel_library import list_panels, read_panel
+from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
+
+__all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run"]
+
+CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+SKIPPED_ROLES = ("single_stain", "unstained")
+BLOCK_MEMORY_MB = 4.0
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated."""
+
+    row: SampleRow
+    path: Path
+    panel_id: str | None = None
+    tube: str | None = None
+    match: ChannelMatch | None = None
+    n_events: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedSample:
+    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold."""
+
+    sample_id: str
+    assay: str
+    files: tuple[PlannedFile, ...]
+    controls: tuple[PlannedFile, ...] = ()
+
+    @property
+    def role(self) -> str:
+        """Role of the specimen's tubes."""
+        return self.files[0].row.role
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that a run will do, decided before any of it is done."""
+
+    folder: Path
+    samples: tuple[PlannedSample, ...]
+    panels: Mapping[str, Panel]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_events(self) -> int:
+        """Events over all files."""
+        return sum(f.n_events for s in self.samples for f in s.files)
+
+    def memory_mb(self, n_jobs: int) -> float:
+        """What gating will hold, in MB: a block a job, and 4 bytes of population code an event."""
+        largest = sorted((f.n_events for s in self.samples for f in s.files), reverse=True)[:n_jobs]
+        return n_jobs * BLOCK_MEMORY_MB + sum(largest) * 4 / 1e6
+
+
+def plan_run(folder: str | Path, *, strict: bool = False, exclude: Path | None = None) -> RunPlan:
+    """Read the samplesheet (or recognise the panels), open every header, match every channel.
+
+    ``exclude`` is the results folder: FCS files in it are not the run's.
+
+    Raises
+    ------
+    SamplesheetError
+        With every problem of the samplesheet at once.
+    RunError
+        If the folder does not exist or holds no FCS file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is not a folder; give the folder that holds the FCS files")
+    notes: list[str] = []
+    if (folder / SAMPLESHEET_NAME).exists():
+        sheet = load_samplesheet(folder)
+        rows = sheet.rows
+        notes += sheet.notes
+    else:
+        rows = _assumed_rows(folder, exclude)
+        notes.append(
+            f"no {SAMPLESHEET_NAME}: each file was taken as a sample of its own and its panel recognised from the "
+            f"markers; `cytomrd samplesheet {folder}` writes a draft to edit"
+        )
+    panels: dict[str, Panel] = {}
+    files = [_plan_file(folder, row, panels, strict) for row in rows if row.role not in SKIPPED_ROLES]
+    skipped = [row.file for row in rows if row.role in SKIPPED_ROLES]
+    if skipped:
+        notes.append(f"compensation controls, not gated: {', '.join(skipped)}")
+    for file in files:
+        if file.match is not None and not file.row.panel:
+            notes.append(f"{file.row.file}: recognised as panel {file.panel_id}, tube {file.tube}")
+    return RunPlan(folder, _group(files, panels), panels, tuple(notes))
+
+
+def _fcs_files(folder: Path, exclude: Path | None) -> list[str]:
+    inside = exclude.resolve() if exclude is not None else None
+    return [n for n in find_fcs_files(folder) if inside is None or inside not in (folder / n).resolve().parents]
+
+
+def _assumed_rows(folder: Path, exclude: Path | None) -> tuple[SampleRow, ...]:
+    names = _fcs_files(folder, exclude)
+    if not names:
+        raise RunError(f"no FCS file (*.fcs, *.lmd) in {folder}; `cytomrd demo {folder}` writes an example run")
+    return tuple(SampleRow(file=name, sample_id=Path(name).stem, row=0) for name in names)
+
+
+def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: bool) -> PlannedFile:
+    path = folder / row.file
+    try:
+        dataset = open_fcs(path, strict=strict)
+        if row.panel:
+            panel = _panel(folder, row.panel, panels)
+            tube = panel.tube(row.tube) if row.tube else _only_tube(panel, dataset)
+            match = match_channels(tube, dataset.detectors, dataset.markers)
+            match.require(f"panel {panel.id}, tube {tube.id}")
+        else:
+            candidates = [_panel(folder, name, panels) for name in list_panels()]
+            panel, tube, match = recognise_panel(candidates, dataset.detectors, dataset.markers)
+    except (CytomrdError, OSError) as error:
+        return PlannedFile(row, path, error=f"{type(error).__name__}: {error}")
+    return PlannedFile(row, path, panel.id, tube.id, match, dataset.n_events)
+
+
+def _panel(folder: Path, name: str, panels: dict[str, Panel]) -> Panel:
+    if name not in panels:
+        local = folder / name
+        panel = read_panel(local if name.endswith(".toml") and local.is_file() else name)
+        if panels.get(panel.id, panel).sha256 != panel.sha256:
+            raise PanelError(f"two different panels have the id {panel.id!r} ({name} is one of them); rename one")
+        panels[name] = panels[panel.id] = panel
+    return panels[name]
+
+
+def _only_tube(panel: Panel, dataset):
+    if len(panel.tubes) == 1:
+        return panel.tubes[0]
+    return recognise_panel([panel], dataset.detectors, dataset.markers)[1]
+
+
+def _group(files: list[PlannedFile], panels: Mapping[str, Panel]) -> tuple[PlannedSample, ...]:
+    by_sample: dict[str, list[PlannedFile]] = {}
+    for file in files:
+        by_sample.setdefault(file.row.sample_id, []).append(file)
+    samples = []
+    for sample_id, tubes in by_sample.items():
+        used = list(dict.fromkeys(f.panel_id for f in tubes if f.panel_id))
+        if len(used) > 1:
+            why = (
+                f"sample {sample_id} has tubes of several panels ({', '.join(used)}); give each panel its own sample_id"
+            )
+            tubes = [replace(f, error=f.error or why) for f in tubes]
+        assay = panels[used[0]].assay if used else "phenotype"
+        controls = _controls(tubes[0], used[0], files) if assay == "car_nk" else ()
+        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls))
+    return tuple(samples)
+
+
+def _controls(of: PlannedFile, panel_id: str, files: list[PlannedFile]) -> tuple[PlannedFile, ...]:
+    """The files that can set the CAR threshold: the subject's own pre-infusion sample, then FMO, then isotype."""
+    subject = of.row.subject_id
+    usable = [
+        f
+        for f in files
+        if f.row.role in CONTROL_ROLES
+        and f.panel_id == panel_id
+        and f.match is not None
+        and (f.row.role != "pre_infusion" or (subject and f.row.subject_id == subject))
+    ]
+    return tuple(sorted(usable, key=lambda f: (CONTROL_ROLES.index(f.row.role), f.row.subject_id != subject)))

@@ -1,0 +1,107 @@
+"""Results whole or not at all: a lock on the folder, and a staging folder renamed at the end."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cytomrd.errors import RunError, RunLockedError
+
+__all__ = ["hold_lock", "staged_file", "staged_folder"]
+
+
+@contextmanager
+def hold_lock(out: Path) -> Iterator[None]:
+    """Hold the results folder for this process, or say who does and since when.
+
+    Raises
+    ------
+    RunLockedError
+        If another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    path = out.parent / f".{out.name}.lock"
+    holder = path.with_suffix(".holder")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            who = json.loads(holder.read_text("utf-8"))
+            known = f"held by {who['user']} on {who['host']} (process {who['pid']}) since {who['since']}"
+        except (OSError, ValueError, KeyError):
+            known = "held by another process"
+        raise RunLockedError(f"{out}: {known}; wait for it to end, or choose another folder with --out") from None
+    except OSError as error:
+        raise RunError(f"{out}: cannot be locked: {error}; choose a folder that you may write with --out") from error
+    try:
+        who = {"user": _user(), "host": socket.gethostname(), "pid": os.getpid()}
+        holder.write_text(json.dumps(who | {"since": datetime.now(UTC).isoformat(timespec="seconds")}), "utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+@contextmanager
+def staged_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of ``out`` when the block ends well, else vanishes."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        yield stage
+        stage.chmod(0o755)
+        _sync(stage)
+        old = None
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
+            out.rename(old / out.name)
+        try:
+            stage.rename(out)
+        except OSError:
+            if old is not None:
+                (old / out.name).rename(out)
+            raise
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def staged_file(target: Path) -> Iterator[Path]:
+    """A temporary path beside ``target`` that takes its place when the block ends well, else vanishes."""
+    stage = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        yield stage
+        stage.replace(target)
+    finally:
+        stage.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    # a rename that outlives its content after a power cut would be half a result
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
