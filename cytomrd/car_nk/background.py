@@ -28,6 +28,7 @@ CONTROL_ORDER = ("pre_infusion", "fmo", "isotype")
 _SOURCE_WORDS = {"pre_infusion": "pre-infusion sample", "fmo": "FMO control", "isotype": "isotype control"}
 # Draws of the posterior are points of a scrambled Sobol sequence: the same every time, quantiles to about 0.1 %.
 _LOG2_DRAWS = 13
+_N_DRAWS = 2**_LOG2_DRAWS
 _ROWS = {"positive": 0, "negative": 1, "background": 2, "between": 3, "reference": 4}
 # A sample far below its background says that the control does not fit; no net interval can be had from the rest.
 _MIN_POSTERIOR_ABOVE = 0.02
@@ -164,33 +165,33 @@ class NetPositive:
     Attributes
     ----------
     fraction, low, high
-        Of NK cells, never negative, with its 95 % interval.
+        Of NK cells, never negative, with its interval.
     events
         The same as events among the NK cells.
-    event_draws : array of shape (n_draws,)
-        Posterior draws of the Poisson mean of the net events, floored at 0; for intervals that go on from here.
-    high_events
-        Upper 95 % limit of the net events.
+    low_draws, high_draws : arrays of shape (n_draws,)
+        Draws of the net events for the lower and the upper limit of what is computed from them; floored at 0, and above
+        0 for the upper one.
     reference_uniforms : array of shape (n_draws,)
-        Uniform numbers paired with the draws, for the count that a concentration is relative to.
+        Uniform numbers paired with ``low_draws``, for the count that a concentration is relative to.
     """
 
     fraction: float
     low: float
     high: float
     events: float
-    high_events: float
-    event_draws: np.ndarray
+    low_draws: np.ndarray
+    high_draws: np.ndarray
     reference_uniforms: np.ndarray
 
 
 def net_positive(n_nk: int, n_car_nk: int, background: Background, *, confidence: float = 0.95) -> NetPositive:
     """Fraction of NK cells that carry the CAR, from two binomials.
 
-    Of the NK cells a fraction d carries the CAR and passes the threshold; of the others a fraction b passes too.
-    So the observed fraction is d + (1 - d) b, and d = (observed - b) / (1 - b): the observed fraction
-    minus the background of the cells that do not carry the CAR. Jeffreys priors on both binomials; the lower limit
-    is floored at 0, and the upper one is taken among draws above 0, so it stays above 0 in a blank sample.
+    Of the NK cells a fraction d carries the CAR and passes the threshold; of the others a fraction b passes too. So the
+    observed fraction is d + (1 - d) b, and d = (observed - b) / (1 - b): the observed fraction minus the background of
+    the cells that do not carry the CAR. The limits come from posterior draws of both binomials with the priors
+    that make each limit of a single binomial exact (the beta distributions of Clopper and Pearson), so they err on the
+    wide side. The lower limit is floored at 0; the upper one is taken among draws above 0, so a blank has one too.
 
     Parameters
     ----------
@@ -213,34 +214,44 @@ def net_positive(n_nk: int, n_car_nk: int, background: Background, *, confidence
     uniforms = _uniforms()
     b = background.fraction
     fraction = max(0.0, (n_car_nk / n_nk - b) / (1.0 - b)) if b < 1.0 else 0.0
-    # Counts as independent Poisson numbers; their posteriors under Jeffreys' prior are gamma.
-    positive = stats.gamma.ppf(uniforms[_ROWS["positive"]], n_car_nk + 0.5)
-    negative = stats.gamma.ppf(uniforms[_ROWS["negative"]], n_nk - n_car_nk + 0.5)
-    b_draws = _background_draws(background, uniforms)
-    events = positive - b_draws / (1.0 - b_draws) * negative
     tail = (1.0 - confidence) / 2.0
-    low, high, high_events = _interval(events, events / (positive + negative), tail)
-    if high is None:
-        gross = stats.beta.isf(tail, n_car_nk + 1, max(n_nk - n_car_nk, 1e-9))
-        high, high_events = float(gross), float(gross * n_nk)
+    low_events, low_fractions = _net_draws(n_nk, n_car_nk, background, uniforms, -1)
+    high_events, high_fractions = _net_draws(n_nk, n_car_nk, background, uniforms, +1)
+    above = high_events > 0
+    if above.mean() < _MIN_POSTERIOR_ABOVE:
+        # The control's background exceeds all that was seen: the gross fraction bounds the net one.
+        high_fractions = stats.beta.ppf(uniforms[_ROWS["positive"]], n_car_nk + 1, max(n_nk - n_car_nk, 1e-9))
+        high_events, above = high_fractions * n_nk, np.ones(high_fractions.size, dtype=bool)
+    low = max(0.0, float(np.quantile(low_fractions, tail)))
+    high = float(np.quantile(high_fractions[above], 1.0 - tail))
     return NetPositive(
         fraction=fraction,
         low=min(low, fraction),
         high=max(high, fraction),
         events=fraction * n_nk,
-        high_events=high_events,
-        event_draws=np.maximum(events, 0.0),
+        low_draws=np.maximum(low_events, 0.0),
+        high_draws=high_events[above],
         reference_uniforms=uniforms[_ROWS["reference"]],
     )
 
 
-def _interval(events: np.ndarray, fractions: np.ndarray, tail: float) -> tuple[float, float | None, float | None]:
-    low = max(0.0, float(np.quantile(fractions, tail)))
-    above = events > 0
-    if above.mean() < _MIN_POSTERIOR_ABOVE:
-        return low, None, None
-    high = float(np.quantile(fractions[above], 1.0 - tail))
-    return low, high, float(np.quantile(events[above], 1.0 - tail))
+def _net_draws(
+    n_nk: int, n_car_nk: int, background: Background, uniforms: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the net events and of the net fraction for a lower (-1) or an upper (+1) limit.
+
+    Counts are independent Poisson numbers; a shape of k bounds the mean of a count k from below, k + 1 from above.
+    """
+    up = (1 + side) / 2.0
+    positive = _gamma_draws(uniforms[_ROWS["positive"]], n_car_nk + up)
+    negative = _gamma_draws(uniforms[_ROWS["negative"]], n_nk - n_car_nk + 1.0 - up)
+    b = _background_draws(background, uniforms, shape_shift=1.0 - up)
+    events = positive - b / (1.0 - b) * negative
+    return events, events / np.maximum(positive + negative, 1e-12)
+
+
+def _gamma_draws(uniforms: np.ndarray, shape: float) -> np.ndarray:
+    return stats.gamma.ppf(uniforms, shape) if shape > 0 else np.zeros(uniforms.size)
 
 
 def _uniforms() -> np.ndarray:
@@ -248,9 +259,10 @@ def _uniforms() -> np.ndarray:
     return np.clip(points, 1e-12, 1.0 - 1e-12).T
 
 
-def _background_draws(background: Background, uniforms: np.ndarray) -> np.ndarray:
+def _background_draws(background: Background, uniforms: np.ndarray, shape_shift: float = 0.5) -> np.ndarray:
     k, n = background.n_positive, background.n_events
-    draws = stats.beta.ppf(uniforms[_ROWS["background"]], k + 0.5, n - k + 0.5)
+    a, b = k + shape_shift, n - k + 1.0 - shape_shift
+    draws = stats.beta.ppf(uniforms[_ROWS["background"]], a, b) if a > 0 and b > 0 else np.full(_N_DRAWS, float(b <= 0))
     if background.between_cv > 0:
         sigma = np.sqrt(np.log1p(background.between_cv**2))
         draws = draws * np.exp(sigma * stats.norm.ppf(uniforms[_ROWS["between"]]) - sigma**2 / 2.0)

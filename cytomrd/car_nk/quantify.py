@@ -180,18 +180,15 @@ def _per_ul(net: NetPositive, concentration: EventConcentration) -> tuple[float 
     per_event = concentration.per_event_per_ul
     if per_event is None:
         return None, None, None
-    relative = np.ones_like(net.event_draws)
+    low, high = net.low_draws, net.high_draws
     if concentration.n_reference is not None:
+        # More reference events than counted make the concentration lower: shapes as for limits of a count.
         n = concentration.n_reference
-        relative = n / stats.gamma.ppf(net.reference_uniforms, n + 0.5)
-    draws = net.event_draws * relative * per_event
+        low = low * n / stats.gamma.ppf(net.reference_uniforms, n + 1.0)
+        high = high * n / stats.gamma.ppf(net.reference_uniforms[: high.size], n)
     value = net.events * per_event
-    above = draws > 0
-    if np.count_nonzero(above) < 0.02 * draws.size:
-        high = net.high_events * float(np.quantile(relative, 0.975)) * per_event
-    else:
-        high = float(np.quantile(draws[above], 0.975))
-    return value, min(value, float(np.quantile(draws, 0.025))), max(value, high)
+    low_limit = float(np.quantile(low, 0.025)) * per_event
+    return value, min(value, low_limit), max(value, float(np.quantile(high, 0.975)) * per_event)
 
 
 def _concentration(absolute: AbsoluteMethod | None, n_leukocytes: int, matrix: str) -> EventConcentration:

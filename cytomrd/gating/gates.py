@@ -274,7 +274,7 @@ def _check(gate: Gate, strategy: GatingStrategy) -> None:
         covariance = np.array(gate.covariance, dtype=np.float64)
         if len(gate.mean) != n or covariance.shape != (n, n) or not gate.distance_square > 0:
             raise GateError(
-                f"gate {gate.name!r}: an ellipsoid on {n} axes needs {n} means, an {n}x{n} covariance and a distance > 0"
+                f"gate {gate.name!r}: an ellipsoid on {n} axes needs {n} means, a {n}x{n} covariance and a distance"
             )
         # Gating-ML's own conformance set holds a matrix that is not positive definite: only its inverse is asked for.
         if not np.isfinite(covariance).all() or np.linalg.cond(covariance) > 1e12:

@@ -17,7 +17,7 @@ from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
-from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_plot, time_request
+from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 
@@ -77,14 +77,14 @@ def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, progre
     keep = (rare,) if rare in fitted.strategy.populations else ()
     axes = plot_axes(dataset, tube, fitted)
     strategy = _with_margin(fitted.strategy, dataset, axes)
-    requests = plot_requests(panel, tube, fitted, axes)
-    time = time_request(panel, dataset, fitted)
+    time = time_axis(panel, dataset, fitted)
+    requests = plot_requests(panel, tube, fitted, {**axes, time.marker: time} if time else axes)
     medians = [fitted.axes[marker] for marker in axes]
     gated = apply_gates(
         dataset,
         strategy,
         spillover=spillover,
-        histograms=[r.request for r in requests] + ([time] if time else []),
+        histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
         medians=medians,
         progress=progress,

@@ -21,9 +21,10 @@ from cytomrd.gating.gates import (
     RectangleGate,
 )
 from cytomrd.panel import Panel, PopulationSpec, TubeSpec
+from cytomrd.preprocess.transforms import Linear
 from cytomrd.run.model import GatePlot, PlotAxis, RareCells, TimePlot
 
-__all__ = ["PlotRequest", "gate_plots", "plot_axes", "plot_requests", "time_plot", "time_request"]
+__all__ = ["PlotRequest", "gate_plots", "plot_axes", "plot_requests", "time_axis", "time_plot", "time_request"]
 
 N_BINS = 128
 N_TIME_BINS = 200
@@ -61,6 +62,23 @@ def plot_axes(dataset: FcsDataset, tube: TubeSpec, fitted: FittedGates) -> dict[
     return axes
 
 
+def time_axis(panel: Panel, dataset: FcsDataset, fitted: FittedGates) -> PlotAxis | None:
+    """The time channel as an axis from first to last event; None where the file has none that runs."""
+    marker = next((c.marker for t in panel.tubes for c in t.channels if c.role == "time"), None)
+    if marker is None or marker not in fitted.axes or not dataset.n_events:
+        return None
+    detector = fitted.axes[marker].channel
+    stride = max(1, dataset.n_events // 10_000)
+    sampled = np.r_[np.arange(0, dataset.n_events, stride), dataset.n_events - 1]
+    values = dataset.read_events(channels=[detector], events=sampled)[:, 0]
+    values = values[np.isfinite(values)]
+    if not values.size or values.min() >= values.max() or values.max() <= 0:
+        return None
+    scale = Linear(T=float(values.max()))
+    unit = "s" if dataset.timestep is not None else ""
+    return PlotAxis(marker, detector, unit, scale, float(scale.apply(values.min())), 1.0)
+
+
 def plot_requests(
     panel: Panel, tube: TubeSpec, fitted: FittedGates, axes: Mapping[str, PlotAxis]
 ) -> tuple[PlotRequest, ...]:
@@ -73,27 +91,25 @@ def plot_requests(
             continue
         x, y = (axes[marker] for marker in spec.plot)
         parent = fitted.strategy.parent_of(spec.name)
-        request = HistogramRequest(
-            parent, fitted.axes[x.marker], fitted.axes[y.marker], (x.low, x.high), (y.low, y.high), bins=N_BINS
+        (on_x, x_limits), (on_y, y_limits) = (_histogram_axis(axis, fitted) for axis in (x, y))
+        requests.append(
+            PlotRequest(spec, parent, x, y, HistogramRequest(parent, on_x, on_y, x_limits, y_limits, bins=N_BINS))
         )
-        requests.append(PlotRequest(spec, parent, x, y, request))
     return tuple(requests)
 
 
-def time_request(panel: Panel, dataset: FcsDataset, fitted: FittedGates) -> HistogramRequest | None:
-    """Events over the acquisition, where the file has a time channel."""
-    time = next((c.marker for t in panel.tubes for c in t.channels if c.role == "time"), None)
-    if time is None or time not in fitted.axes or not dataset.n_events:
-        return None
-    detector = fitted.axes[time].channel
-    stride = max(1, dataset.n_events // 10_000)
-    values = dataset.read_events(channels=[detector], events=np.arange(0, dataset.n_events, stride))[:, 0]
-    values = values[np.isfinite(values)]
-    if not values.size or values.min() == values.max():
-        return None
-    return HistogramRequest(
-        ROOT, Dimension(detector), x_limits=(float(values.min()), float(values.max())), bins=N_TIME_BINS
-    )
+def _histogram_axis(axis: PlotAxis, fitted: FittedGates) -> tuple[Dimension, tuple[float, float]]:
+    dimension = fitted.axes[axis.marker]
+    if dimension.transform is not None:
+        return dimension, (axis.low, axis.high)
+    low, high = axis.transform.inverse(np.array([axis.low, axis.high]))
+    return dimension, (float(low), float(high))
+
+
+def time_request(axis: PlotAxis) -> HistogramRequest:
+    """Events over the acquisition."""
+    low, high = axis.transform.inverse(np.array([axis.low, axis.high]))
+    return HistogramRequest(ROOT, Dimension(axis.detector), x_limits=(float(low), float(high)), bins=N_TIME_BINS)
 
 
 def time_plot(histogram: Histogram, fitted: FittedGates) -> TimePlot:

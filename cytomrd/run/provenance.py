@@ -19,7 +19,7 @@ from cytomrd.run.settings import RunSettings
 __all__ = ["describe_run", "fingerprint", "is_current", "write_provenance"]
 
 PROVENANCE_NAME = "provenance.json"
-PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "anndata", "flowkit", "pandas", "matplotlib")
+PACKAGES = ("numpy", "scipy", "numba", "anndata", "flowkit", "pandas")
 
 
 def describe_run(plan: RunPlan, run: RunResult, settings: RunSettings, *, jobs: int, started: datetime) -> dict:
