@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["GatedTube", "gate"]
 
 
+# What read_fcs keeps of each channel, and the scales are set by.
+SCALE_COLUMNS = {"range", "gain", "decades", "offset"}
+
+
 @dataclass(frozen=True, eq=False)
 class GatedTube:
     """A gated tube.
@@ -127,4 +131,5 @@ class _AnnDataTube(ArrayDataset):
             data.layers["raw"], tuple(data.var_names), spillover_of_keywords(keywords, tuple(data.var_names))
         )
         self.markers = tuple(data.var["marker"]) if "marker" in data.var else ("",) * data.n_vars
-        self.keywords = keywords
+        if set(data.var) >= SCALE_COLUMNS:
+            self.channels = tuple(data.var[list(SCALE_COLUMNS)].itertuples(index=False))
