@@ -111,7 +111,8 @@ class CutSpec(_Spec):
     Methods: ``valley`` (lowest density between two peaks), ``tail`` (``width`` robust SDs beyond the
     main peak, on ``side``), ``quantile`` (of the population ``on``), ``control`` (``quantile`` of the
     population in the control sample), ``fixed`` (``value``). ``bounds`` and ``value`` are on the
-    transformed scale, 0 to 1. ``fallback`` says what to do without evidence; ``none`` is no call.
+    transformed scale, 0 to 1. ``fallback`` says what to do without evidence, with ``value`` (where given)
+    as the last resort; ``none`` is no call.
     """
 
     name: str

@@ -76,6 +76,9 @@ def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | 
     controls = {control.role: (cut.n_positive, cut.n_events)} if cut is not None else {}
     if row.role == "pre_infusion":
         flags.append("CONTROL: this is the pre-infusion sample")
+    if not file.gates(spec.car_nk):
+        flags.append("NO_CAR_CUT: no control, and too few NK cells to see where their negative peak ends")
+        controls = {}
     absolute, refused = _absolute(file, spec)
     result = quantify_car_nk(
         file.count(spec.leukocytes),
@@ -85,7 +88,7 @@ def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | 
         absolute=absolute,
         spec=spec,
         matrix=row.matrix or "PB",
-        n_car_t=file.count(spec.car_t),
+        n_car_t=file.count(spec.car_t) if file.gates(spec.car_t) else None,
         collected_at=row.collected_at,
         acquired_at=row.acquired_at or file.acquired_at,
         flags=(*flags, *refused),

@@ -1,0 +1,26 @@
+"""Data-driven gates: a panel and a sample in, plain geometric gates with their evidence out."""
+
+from cytomrd.gating.fit.controls import fit_control_cut
+from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
+from cytomrd.gating.fit.density import Counts, count_events, find_valley, main_peak
+from cytomrd.gating.fit.ellipse import fit_ellipse
+from cytomrd.gating.fit.result import FittedGates
+from cytomrd.gating.fit.singlets import fit_singlets
+from cytomrd.gating.fit.tree import fit_gates
+from cytomrd.gating.fit.widths import logicle_width
+
+__all__ = [
+    "ControlCut",
+    "Counts",
+    "CutDecision",
+    "FittedGates",
+    "count_events",
+    "find_valley",
+    "fit_control_cut",
+    "fit_cut",
+    "fit_ellipse",
+    "fit_gates",
+    "fit_singlets",
+    "logicle_width",
+    "main_peak",
+]

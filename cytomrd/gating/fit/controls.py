@@ -1,0 +1,118 @@
+"""Cuts taken from a control sample: the threshold, its uncertainty, and the background above it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import binom
+
+from cytomrd.errors import GateError
+from cytomrd.gating.apply import apply_gates, transform_events
+from cytomrd.gating.fit.cuts import ControlCut, CutDecision
+from cytomrd.gating.fit.result import FittedGates
+from cytomrd.gating.gates import Dimension
+from cytomrd.panel import CutSpec
+from cytomrd.preprocess.compensation import Spillover
+from cytomrd.preprocess.transforms import Transform
+
+__all__ = ["control_decision", "fit_control_cut"]
+
+MIN_CONTROL_EVENTS = 200
+
+
+def fit_control_cut(
+    dataset,
+    fitted: FittedGates,
+    cut_name: str,
+    *,
+    population: str,
+    quantile: float = 0.999,
+    spillover: Spillover | None = None,
+    source: str = "control",
+) -> ControlCut:
+    """Take a threshold from a control sample, gated up to the population that it is for.
+
+    Parameters
+    ----------
+    dataset
+        The control's file.
+    fitted
+        Gates fitted to the control (:func:`cytomrd.gating.fit.fit_gates`).
+    cut_name
+        The panel's cut, such as ``"CAR"``.
+    population
+        Whose events: NK cells, for a CAR on NK cells.
+    quantile
+        The threshold leaves this fraction of the control's events below, 0 to 1.
+    spillover
+        As given to ``fit_gates``.
+    source
+        How the report names the control.
+
+    Returns
+    -------
+    The threshold on the compensated linear scale, with the 95 % interval of the quantile from order
+    statistics, and the control's events at or above the threshold.
+
+    Raises
+    ------
+    GateError
+        With fewer than 200 events in the population: a tail cannot be read from them.
+    """
+    marker = next((d.marker for d in fitted.decisions if d.name == cut_name), None)
+    if marker is None or marker not in fitted.axes:
+        known = ", ".join(d.name for d in fitted.decisions)
+        raise GateError(f"no cut {cut_name!r} with a channel in this tube; it has {known}")
+    if population not in fitted.strategy.populations:
+        raise GateError(f"no population {population!r}; the tube has {', '.join(fitted.strategy.populations)}")
+    gated = apply_gates(dataset, fitted.strategy, spillover=spillover, compartments=(population,))
+    linear = replace(fitted.axes[marker], transform=None)
+    values = gated.compartments[population].values
+    values = transform_events(values, dataset.detectors, (linear,), fitted.strategy, spillover)[:, 0]
+    values = np.sort(values[np.isfinite(values)])
+    n = len(values)
+    if n < MIN_CONTROL_EVENTS:
+        raise GateError(
+            f"cut {cut_name!r}: the control has {n} events of {population!r}, {MIN_CONTROL_EVENTS} are needed; "
+            "acquire more of it, or use another control"
+        )
+    threshold = float(np.quantile(values, quantile))
+    ranks = np.clip(binom.ppf((0.025, 0.975), n, quantile).astype(int), 0, n - 1)
+    return ControlCut(
+        cut=cut_name,
+        value_linear=threshold,
+        low_linear=float(min(values[ranks[0]], threshold)),
+        high_linear=float(max(values[ranks[1]], threshold)),
+        n_events=n,
+        n_positive=int((values >= threshold).sum()),
+        source=source,
+    )
+
+
+def control_decision(spec: CutSpec, control: ControlCut, dimension: Dimension, transforms) -> CutDecision | None:
+    """The control's cut on this sample's scale; None where it is not finite there."""
+    transform: Transform | None = transforms.get(dimension.transform)
+    linear = np.array([control.value_linear, control.low_linear, control.high_linear])
+    value, low, high = transform.apply(linear) if transform is not None else linear
+    if not np.isfinite(value):
+        return None
+    low, high = (low if np.isfinite(low) else value), (high if np.isfinite(high) else value)
+    reason = (
+        f"from {control.source}: {control.n_positive} of {control.n_events} of its events at or above "
+        f"{control.value_linear:.4g}"
+    )
+    if not spec.bounds[0] <= value <= spec.bounds[1]:
+        reason += f"; at {value:.2f} it lies outside the panel's {spec.bounds[0]:g} to {spec.bounds[1]:g}: look at it"
+    return CutDecision(
+        name=spec.name,
+        marker=spec.marker,
+        method="control",
+        value=float(value),
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        status="control",
+        reason=reason,
+        n_events=control.n_events,
+        on=spec.on,
+    )

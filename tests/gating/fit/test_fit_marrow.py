@@ -1,0 +1,67 @@
+"""Plasma cells of simulated marrows: kept, and kept clean, on laws and donors that no bound was tuned on."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cytomrd.gating.apply import ArrayDataset, apply_gates
+from cytomrd.gating.fit import fit_gates
+from cytomrd.matching import match_channels
+from cytomrd.panel_library import read_panel
+from cytomrd.simulate import CLONES, LAWS, draw_donor, simulate_marrow_tube
+
+PLASMA = ("plasma_cell", "clonal_plasma_cell", "clonal_plasma_cell_2")
+
+
+def gate_marrow(law, donor, tube, **changes):
+    settings = {"n_events": 200_000, "plasma_fraction": 0.002, "clone": [CLONES["typical"], CLONES["cd38_low"]],
+                "n_clonal": [100, 100], "tube": tube, "random_state": 901, **changes}  # fmt: skip
+    simulated = simulate_marrow_tube(law, donor, **settings)
+    panel = read_panel("euroflow-mm-mrd")
+    match = match_channels(panel.tube(tube), simulated.detectors, simulated.markers)
+    dataset = ArrayDataset(simulated.events, simulated.detectors)
+    fitted = fit_gates(dataset, panel, tube, match=match, spillover=simulated.spillover)
+    gated = apply_gates(dataset, fitted.strategy, spillover=simulated.spillover)
+    labels = np.array(simulated.label_names)[simulated.labels]
+    flowing = ~simulated.in_clog
+    return SimpleNamespace(fitted=fitted, gated=gated, labels=labels, flowing=flowing)
+
+
+@pytest.mark.parametrize(("law", "tube"), [("clinical", "1"), ("varied", "2"), ("crowded", "1"), ("dim", "2")])
+def test_plasma_cells_are_kept_and_clean(law, tube):
+    marrow = gate_marrow(LAWS[law], draw_donor(LAWS[law], 900), tube)
+    found = marrow.gated.members("plasma_cells")
+    assert found[np.isin(marrow.labels, PLASMA) & marrow.flowing].mean() >= 0.95
+    for label in PLASMA:
+        assert found[(marrow.labels == label) & marrow.flowing].mean() >= 0.90, label
+    # A doublet with a plasma cell in it is one: what must stay out is every other single event.
+    strangers = found & ~np.isin(marrow.labels, (*PLASMA, "doublet"))
+    assert strangers.sum() <= 2
+    nucleated = ~np.isin(marrow.labels, ("debris", "dead", "doublet"))
+    assert marrow.gated.count("nucleated") == pytest.approx(nucleated.sum(), rel=0.07)
+    assert marrow.gated.members("nucleated")[nucleated & marrow.flowing].mean() > 0.99
+
+
+def test_no_plasma_cells_no_plasma_cells():
+    law = LAWS["clinical"]
+    marrow = gate_marrow(law, draw_donor(law, 910), "1", plasma_fraction=0.0, clone=None, n_clonal=None)
+    assert marrow.gated.count("plasma_cells") <= 2
+
+
+def test_cd38_lost_after_therapy_is_found_by_cd138():
+    law = LAWS["clinical"]
+    donor = draw_donor(law, 920, masked={"CD38": 0.08})
+    marrow = gate_marrow(law, donor, "1")
+    found = marrow.gated.members("plasma_cells")
+    assert found[np.isin(marrow.labels, PLASMA) & marrow.flowing].mean() > 0.9
+    assert (found & ~np.isin(marrow.labels, (*PLASMA, "doublet"))).sum() <= 5
+
+
+def test_a_third_of_debris_does_not_move_the_denominator():
+    law = replace(LAWS["varied"], debris=0.30)
+    marrow = gate_marrow(law, draw_donor(law, 930), "2")
+    nucleated = ~np.isin(marrow.labels, ("debris", "dead", "doublet"))
+    assert marrow.gated.members("nucleated")[nucleated & marrow.flowing].mean() > 0.98
+    assert marrow.gated.count("nucleated") == pytest.approx(nucleated.sum(), rel=0.10)

@@ -1,0 +1,48 @@
+"""Data-driven gates on real marrow with expert labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytomrd.fcs.dataset import open_fcs
+from cytomrd.gating.apply import ArrayDataset, apply_gates
+from cytomrd.gating.fit import fit_gates
+from cytomrd.matching import match_channels
+from cytomrd.panel_library import read_panel
+
+PANEL = Path(__file__).parents[2] / "panels" / "marrow-cytof.toml"
+
+
+@pytest.fixture(scope="module")
+def marrow(shared_data):
+    """The 20 files of one population each, merged: in order of EventNum, rows that share EventNum and Time once.
+
+    385 rows stand in two files; such an event is true for both labels.
+    """
+    parts, labels = [], []
+    for path in sorted((shared_data / "marrow-cytof").glob("*.fcs")):
+        dataset = open_fcs(path)
+        parts.append(dataset.read_events())
+        labels += [path.stem.split("Basal1_")[-1]] * dataset.n_events
+    events, labels = np.concatenate(parts), np.array(labels)
+    columns = [dataset.markers.index("EventNum"), dataset.detectors.index("Time")]
+    _, first, position = np.unique(events[:, columns], axis=0, return_index=True, return_inverse=True)
+    truth = {name: np.bincount(position[labels == name], minlength=len(first)) > 0 for name in np.unique(labels)}
+    return ArrayDataset(events[first], dataset.detectors), dataset.markers, truth
+
+
+def f1(called, truth):
+    return 2 * (called & truth).sum() / (called.sum() + truth.sum())
+
+
+def test_plasma_and_nk_cells_of_marrow_by_mass_cytometry(marrow):
+    dataset, markers, truth = marrow
+    assert dataset.n_events == 103_372
+    panel = read_panel(str(PANEL))
+    match = match_channels(panel.tube("1"), dataset.detectors, markers)
+    fitted = fit_gates(dataset, panel, "1", match=match, spillover=None)
+    assert {d.status for d in fitted.decisions} == {"fitted"}
+    gated = apply_gates(dataset, fitted.strategy)
+    assert f1(gated.members("plasma_cells"), truth["Plasma cell"]) >= 0.95
+    assert f1(gated.members("nk"), truth["NK"]) >= 0.85

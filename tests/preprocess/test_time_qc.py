@@ -1,0 +1,80 @@
+"""Time QC removes what is spoilt, and nothing else."""
+
+import numpy as np
+import pytest
+
+from cytomrd.preprocess.time_qc import check_time
+
+
+def acquisition(seed, n=60_000, rate=2_000.0):
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.exponential(1 / rate, n))
+    values = np.c_[rng.choice([0.2, 0.6], n, p=[0.7, 0.3]), np.full(n, 0.5)] + rng.normal(0, 0.05, (n, 2))
+    return times, values
+
+
+def removed(qc, times):
+    bad = np.zeros(len(times), dtype=bool)
+    for start, stop in qc.removed:
+        bad |= (times >= start) & (times < stop)
+    return bad
+
+
+def test_a_steady_acquisition_loses_nothing():
+    for seed in range(10):
+        assert check_time(*acquisition(seed)).removed == ()
+
+
+@pytest.mark.parametrize("factor", [0.15, 0.4, 3.0])
+def test_a_clog_or_burst_is_removed(factor):
+    times, values = acquisition(0)
+    steps = np.diff(times, prepend=0)
+    steps[20_000:24_000] /= factor
+    times = np.cumsum(steps)
+    bad = removed(check_time(times, values), times)
+    assert bad[20_300:23_700].all()
+    assert bad[:19_700].sum() + bad[24_300:].sum() == 0
+
+
+def test_a_shifted_signal_is_removed_and_named():
+    times, values = acquisition(1)
+    values[40_000:43_000, 1] -= 0.15
+    qc = check_time(times, values, ("CD38", "CD45"))
+    bad = removed(qc, times)
+    assert bad[40_300:42_700].all()
+    assert bad.mean() < 0.07
+    assert any("CD45" in note for note in qc.notes)
+    assert not any("CD38" in note for note in qc.notes)
+
+
+def test_slow_drift_is_reported_and_kept():
+    times, values = acquisition(2)
+    values[:, 1] += np.linspace(0, 0.06, len(times))
+    qc = check_time(times, values)
+    assert qc.removed == ()
+    assert qc.drift == pytest.approx(0.054, abs=0.012)
+
+
+def test_no_steady_majority_removes_nothing_and_says_so():
+    times, values = acquisition(3)
+    rng = np.random.default_rng(0)
+    values[:, 1] += np.repeat(rng.choice([0.0, 0.3], 60, p=[0.45, 0.55]), 1000)
+    qc = check_time(times, values)
+    assert qc.fraction_removed <= 0.5
+
+
+@pytest.mark.parametrize(
+    "times", [np.array([]), np.array([1.0]), np.zeros(20_000), np.full(20_000, np.nan), np.repeat([1.0, 2.0], 10_000)]
+)
+def test_without_a_clock_nothing_is_removed(times):
+    qc = check_time(times, np.zeros((len(times), 1)))
+    assert qc.removed == ()
+    assert qc.notes
+
+
+def test_time_running_backwards_is_said():
+    times, values = acquisition(4)
+    times = np.r_[times[30_000:], times[:30_000]]
+    qc = check_time(times, values)
+    assert qc.removed == ()
+    assert any("backwards" in note for note in qc.notes)
