@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import shorten
 
 from cytomrd.report.batch import result_words
 from cytomrd.report.verdict import NEEDS, describe_sample
@@ -34,5 +35,6 @@ def summary_lines(run: RunResult) -> Iterator[str]:
 
 def _number(sample: SampleResult) -> str:
     if sample.status == "failed":
-        return "; ".join(error.splitlines()[0] for error in sample.errors)
+        reason = "; ".join(error.splitlines()[0] for error in sample.errors)
+        return shorten(reason, 160, placeholder=" ... (all of it in the report)")
     return result_words(sample)
