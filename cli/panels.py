@@ -27,7 +27,7 @@ def list_():
     Example:
       cytomrd panels list
     """
-    from cytomrd.panel_library import list_panels, read_panel
+    from cytomrd.panel.library import list_panels, read_panel
 
     for name in list_panels():
         panel = read_panel(name)
@@ -44,7 +44,7 @@ def show(panel: str):
     Example:
       cytomrd panels show car-nk-bcma
     """
-    from cytomrd.panel_library import panel_text
+    from cytomrd.panel.library import panel_text
 
     click.echo(panel_text(panel), nl=False)
 
@@ -60,7 +60,7 @@ def check(ctx, panels: tuple[str, ...]):
       cytomrd panels check my-panel.toml
     """
     from cytomrd.fcs.text import printable
-    from cytomrd.panel_library import check_panel
+    from cytomrd.panel.library import check_panel
 
     wrong = False
     for panel in panels:

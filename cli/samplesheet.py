@@ -24,7 +24,7 @@ def command(run: Path, to_stdout: bool, force: bool):
     from cytomrd.fcs.text import printable
     from cytomrd.run.staging import staged_file
     from cytomrd.samplesheet import SAMPLESHEET_NAME
-    from cytomrd.samplesheet_draft import draft_samplesheet
+    from cytomrd.samplesheet.draft import draft_samplesheet
 
     target = run / SAMPLESHEET_NAME
     if target.exists() and not (force or to_stdout):

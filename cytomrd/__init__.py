@@ -11,13 +11,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "gate": "cytomrd.gating.gate",
-    "list_panels": "cytomrd.panel_library",
+    "list_panels": "cytomrd.panel.library",
     "mrd_limits": "cytomrd.mrd.limits",
     "open_fcs": "cytomrd.fcs.dataset",
     "quantify_car_nk": "cytomrd.car_nk.quantify",
     "quantify_mrd": "cytomrd.mrd.quantify",
     "read_fcs": "cytomrd.fcs.dataset",
-    "read_panel": "cytomrd.panel_library",
+    "read_panel": "cytomrd.panel.library",
     "write_fcs": "cytomrd.fcs.writer",
 }
 

@@ -16,11 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A module may import from its own layer and from those before it.
 LAYERS = (
-    (
-        *("errors", "schema", "panel_names", "panel_checks", "panel_lines", "panel", "panel_library", "matching"),
-        *("samplesheet_table", "samplesheet_cells", "samplesheet_checks", "samplesheet", "samplesheet_draft"),
-        *("__init__", "panels"),
-    ),
+    ("errors", "schema", "panel", "samplesheet", "__init__", "panels"),
     ("kernels",),
     ("fcs", "preprocess"),
     ("gating",),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cytomrd.errors import GateError
 from cytomrd.gating.apply import ArrayDataset, GatedEvents, apply_gates
 from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
-from cytomrd.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.panel import Panel
-from cytomrd.panel_library import read_panel
+from cytomrd.panel.library import read_panel
+from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.preprocess.compensation import Spillover, spillover_of_keywords
 
 if TYPE_CHECKING:

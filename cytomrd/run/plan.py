@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cytomrd.errors import CytomrdError, PanelError, RunError
 from cytomrd.fcs.dataset import open_fcs
-from cytomrd.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.panel import Panel
-from cytomrd.panel_library import list_panels, read_panel
+from cytomrd.panel.library import list_panels, read_panel
+from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
 __all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run"]

@@ -113,7 +113,7 @@ def fit_gates(
     panel, tube_id
         The panel and which of its tubes this is.
     match
-        With ``detector_of``: marker to detector (:func:`cytomrd.matching.match_channels`).
+        With ``detector_of``: marker to detector (:func:`cytomrd.panel.matching.match_channels`).
     spillover
         The matrix to compensate with, or None.
     controls

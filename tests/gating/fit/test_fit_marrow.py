@@ -8,8 +8,8 @@ import pytest
 
 from cytomrd.gating.apply import ArrayDataset, apply_gates
 from cytomrd.gating.fit import fit_gates
-from cytomrd.matching import match_channels
-from cytomrd.panel_library import read_panel
+from cytomrd.panel.library import read_panel
+from cytomrd.panel.matching import match_channels
 from cytomrd.simulate import CLONES, LAWS, draw_donor, simulate_marrow_tube
 
 PLASMA = ("plasma_cell", "clonal_plasma_cell", "clonal_plasma_cell_2")

@@ -8,8 +8,8 @@ import pytest
 from cytomrd.fcs.dataset import open_fcs
 from cytomrd.gating.apply import ArrayDataset, apply_gates
 from cytomrd.gating.fit import fit_gates
-from cytomrd.matching import match_channels
-from cytomrd.panel_library import read_panel
+from cytomrd.panel.library import read_panel
+from cytomrd.panel.matching import match_channels
 
 PANEL = Path(__file__).parents[2] / "panels" / "marrow-cytof.toml"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from cytomrd.panel_names import canonical, compact, scatter_signal
+from cytomrd.panel.names import canonical, compact, scatter_signal
 
 __all__ = ["ROOT", "PanelInconsistency", "Problem", "find_problems", "nearest", "parse_phenotype"]
 
@@ -56,7 +56,7 @@ def parse_phenotype(phenotype: str) -> tuple[tuple[str, bool], ...]:
 
     Examples
     --------
-    >>> from cytomrd.panel import parse_phenotype
+    >>> from cytomrd.panel.model import parse_phenotype
     >>> parse_phenotype("CD3- CD56+")
     (('CD3', False), ('CD56', True))
     """

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from cytomrd.errors import CytomrdError, SamplesheetError
-from cytomrd.matching import recognise_panel
 from cytomrd.panel import Panel
-from cytomrd.panel_library import list_panels, read_panel
-from cytomrd.samplesheet import SampleRow, find_fcs_files, format_samplesheet
+from cytomrd.panel.library import list_panels, read_panel
+from cytomrd.panel.matching import recognise_panel
+from cytomrd.samplesheet.sheet import SampleRow, find_fcs_files, format_samplesheet
 
 __all__ = ["Draft", "draft_samplesheet"]
 
@@ -65,7 +65,7 @@ def draft_samplesheet(
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from cytomrd.samplesheet_draft import draft_samplesheet
+    >>> from cytomrd.samplesheet.draft import draft_samplesheet
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "S1.fcs").write_bytes(b"")
     >>> stained = ["CD3", "CD16+CD56", "CD45", "CD4", "CD19", "CD8"]

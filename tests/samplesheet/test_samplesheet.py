@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytomrd.errors import FcsError, PanelError, SamplesheetError
-from cytomrd.panel_library import panel_text, read_panel
+from cytomrd.panel.library import panel_text, read_panel
 from cytomrd.samplesheet import (
     SAMPLESHEET_NAME,
     SampleRow,
@@ -20,7 +20,7 @@ from cytomrd.samplesheet import (
     load_samplesheet,
     read_samplesheet,
 )
-from cytomrd.samplesheet_draft import draft_samplesheet
+from cytomrd.samplesheet.draft import draft_samplesheet
 
 # The columns are a contract: other programs write them.
 COLUMNS = [

@@ -159,7 +159,7 @@ def line_numbers(text: str) -> dict[tuple[str | int, ...], int]:
 
     Examples
     --------
-    >>> from cytomrd.panel_lines import line_numbers
+    >>> from cytomrd.panel.lines import line_numbers
     >>> line_numbers('id = "a"\\n[[cuts]]\\nname = "CD3"\\n')[("cuts", 0, "name")]
     3
     """

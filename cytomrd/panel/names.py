@@ -55,7 +55,7 @@ def canonical(label: str) -> str:
 
     Examples
     --------
-    >>> from cytomrd.panel_names import canonical
+    >>> from cytomrd.panel.names import canonical
     >>> canonical("CD14+CD19"), canonical(" PerCP-Cy5.5 "), canonical("cyIgκ")
     ('cd14 cd19', 'percp cy5 5', 'cyigkappa')
     """
@@ -88,7 +88,7 @@ def is_decoration(label: str) -> bool:
 
     Examples
     --------
-    >>> from cytomrd.panel_names import is_decoration
+    >>> from cytomrd.panel.names import is_decoration
     >>> is_decoration("FITC-A"), is_decoration("CD38 FITC"), is_decoration(" ")
     (True, False, True)
     """
@@ -110,7 +110,7 @@ def name_fits(name: str, label: str, decorations: Iterable[str] = ()) -> int:
 
     Examples
     --------
-    >>> from cytomrd.panel_names import name_fits
+    >>> from cytomrd.panel.names import name_fits
     >>> [name_fits("CD38", label) for label in ("cd-38", "FITC CD38", "CD3", "CD38 extra")]
     [2, 1, 0, 0]
     """
@@ -164,7 +164,7 @@ def pulse_of(label: str) -> tuple[str, str, str]:
 
     Examples
     --------
-    >>> from cytomrd.panel_names import pulse_of
+    >>> from cytomrd.panel.names import pulse_of
     >>> pulse_of("FS INT LIN"), pulse_of("SSC-H"), pulse_of("FL1 LogA"), pulse_of("FL 2 Log")
     (('fs', 'A', 'lin'), ('ssc', 'H', ''), ('fl1', 'A', 'log'), ('fl 2', '', 'log'))
     """
@@ -193,7 +193,7 @@ def scatter_signal(label: str) -> tuple[str, str, str, str] | None:
 
     Examples
     --------
-    >>> from cytomrd.panel_names import scatter_signal
+    >>> from cytomrd.panel.names import scatter_signal
     >>> scatter_signal("SSC-B-A"), scatter_signal("FS Lin"), scatter_signal("CD38")
     (('SSC', 'A', '', 'b'), ('FSC', '', 'lin', ''), None)
     """

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytomrd.errors import CytomrdError, PanelError
-from cytomrd.matching import match_channels, recognise_panel
 from cytomrd.panel import ChannelSpec, TubeSpec
-from cytomrd.panel_library import list_panels, read_panel
-from cytomrd.panel_names import canonical, is_decoration, name_fits
+from cytomrd.panel.library import list_panels, read_panel
+from cytomrd.panel.matching import match_channels, recognise_panel
+from cytomrd.panel.names import canonical, is_decoration, name_fits
 
 SCATTER = [f"{signal}-{pulse}" for signal in ("FSC", "SSC") for pulse in "AHW"]
 EUROFLOW_2 = {

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cytomrd.errors import PanelError
-from cytomrd.panel_checks import DEFAULT_BOUNDS, ROOT, PanelInconsistency, find_problems, parse_phenotype
+from cytomrd.panel.checks import DEFAULT_BOUNDS, ROOT, PanelInconsistency, find_problems, parse_phenotype
 
 __all__ = [
     "AntigenSpec",

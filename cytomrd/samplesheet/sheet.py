@@ -14,16 +14,16 @@ from pathlib import Path
 
 from cytomrd.errors import PanelError, SamplesheetError
 from cytomrd.panel import Panel
-from cytomrd.panel_library import read_panel
-from cytomrd.samplesheet_cells import COLUMNS, has_time_of_day
-from cytomrd.samplesheet_checks import (
+from cytomrd.panel.library import read_panel
+from cytomrd.samplesheet.cells import COLUMNS, has_time_of_day
+from cytomrd.samplesheet.checks import (
     check_file,
     check_panel_and_tube,
     check_row,
     check_rows_together,
     filled_from_specimen,
 )
-from cytomrd.samplesheet_table import Table, read_table
+from cytomrd.samplesheet.table import Table, read_table
 
 __all__ = [
     "SAMPLESHEET_NAME",
@@ -96,7 +96,7 @@ def read_samplesheet(folder: str | Path) -> tuple[SampleRow, ...]:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from cytomrd.samplesheet import read_samplesheet
+    >>> from cytomrd.samplesheet.sheet import read_samplesheet
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> _ = (folder / "a.fcs").write_bytes(b"FCS3.1")
     >>> _ = (folder / "samplesheet.csv").write_text("file,sample_id,matrix,day\\na.fcs,S1,BM,28\\n")

@@ -16,9 +16,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from cytomrd.errors import PanelError
-from cytomrd.panel import GateSpec, Panel
-from cytomrd.panel_checks import PanelInconsistency, Problem, find_problems
-from cytomrd.panel_lines import find_line, line_numbers
+from cytomrd.panel.checks import PanelInconsistency, Problem, find_problems
+from cytomrd.panel.lines import find_line, line_numbers
+from cytomrd.panel.model import GateSpec, Panel
 
 __all__ = ["check_panel", "list_panels", "panel_text", "read_panel"]
 
@@ -30,7 +30,7 @@ def list_panels() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from cytomrd.panel_library import list_panels
+    >>> from cytomrd.panel.library import list_panels
     >>> "euroflow-mm-mrd" in list_panels()
     True
     """
@@ -60,7 +60,7 @@ def read_panel(id_or_path: str | Path, *, folder: str | Path | None = None) -> P
 
     Examples
     --------
-    >>> from cytomrd.panel_library import read_panel
+    >>> from cytomrd.panel.library import read_panel
     >>> [tube.id for tube in read_panel("euroflow-mm-mrd").tubes]
     ['1', '2']
     """
@@ -82,7 +82,7 @@ def check_panel(id_or_path: str | Path, *, folder: str | Path | None = None) -> 
 
     Examples
     --------
-    >>> from cytomrd.panel_library import check_panel
+    >>> from cytomrd.panel.library import check_panel
     >>> check_panel("tbnk")
     ()
     """
@@ -100,7 +100,7 @@ def panel_text(id_or_path: str | Path, *, folder: str | Path | None = None) -> s
 
     Examples
     --------
-    >>> from cytomrd.panel_library import panel_text
+    >>> from cytomrd.panel.library import panel_text
     >>> 'id = "tbnk"' in panel_text("tbnk")
     True
     """

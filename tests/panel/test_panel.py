@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from cytomrd.errors import PanelError
 from cytomrd.panel import ROOT, BooleanSpec, Panel, PhenotypeSpec, parse_phenotype
-from cytomrd.panel_library import check_panel, list_panels, panel_text, read_panel
-from cytomrd.panel_lines import find_line, line_numbers
+from cytomrd.panel.library import check_panel, list_panels, panel_text, read_panel
+from cytomrd.panel.lines import find_line, line_numbers
 
 BUNDLED = ("car-nk-bcma", "duraclone-re-pc", "euroflow-mm-mrd", "mskcc-mm-mrd-10c", "tbnk")
 # DOIs that the specification of the assays names; a panel may cite no other.

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cytomrd.errors import PanelError
-from cytomrd.panel import ChannelSpec, Panel, TubeSpec
-from cytomrd.panel_names import canonical, compact, is_decoration, name_fits, pulse_of, scatter_signal
+from cytomrd.panel.model import ChannelSpec, Panel, TubeSpec
+from cytomrd.panel.names import canonical, compact, is_decoration, name_fits, pulse_of, scatter_signal
 
 __all__ = ["ChannelMatch", "match_channels", "recognise_panel"]
 
@@ -96,8 +96,8 @@ def match_channels(tube: TubeSpec, detectors: Sequence[str], markers: Sequence[s
 
     Examples
     --------
-    >>> from cytomrd.matching import match_channels
-    >>> from cytomrd.panel_library import read_panel
+    >>> from cytomrd.panel.matching import match_channels
+    >>> from cytomrd.panel.library import read_panel
     >>> tube = read_panel("tbnk").tube("1")
     >>> match = match_channels(tube, ["FSC-A", "SSC-A", "FL1-A"], ["", "", "CD3 FITC"])
     >>> match.detector_of["CD3"], match.missing
@@ -350,8 +350,8 @@ def recognise_panel(
 
     Examples
     --------
-    >>> from cytomrd.matching import recognise_panel
-    >>> from cytomrd.panel_library import list_panels, read_panel
+    >>> from cytomrd.panel.matching import recognise_panel
+    >>> from cytomrd.panel.library import list_panels, read_panel
     >>> labels = ["CD3", "CD16+CD56", "CD45", "CD4", "CD19", "CD8"]
     >>> detectors = ["FSC-A", "SSC-A", *(f"FL{i}-A" for i in range(1, 7))]
     >>> panel, tube, match = recognise_panel(map(read_panel, list_panels()), detectors, ["", "", *labels])

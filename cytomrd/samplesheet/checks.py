@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cytomrd.panel import Panel
 
 if TYPE_CHECKING:
-    from cytomrd.samplesheet import SampleRow
+    from cytomrd.samplesheet.sheet import SampleRow
 
 __all__ = ["check_file", "check_panel_and_tube", "check_row", "check_rows_together", "filled_from_specimen"]
 
