@@ -1,0 +1,1 @@
+"""Minimal residual disease: clonality of plasma cells, limits, status."""

@@ -1,0 +1,243 @@
+"""Which plasma cells are clonal: clusters over all tubes of a marrow, each judged by phenotype and light chain.
+
+The steps: standard units (:mod:`cytomrd.mrd.standard`), clusters (:mod:`cytomrd.mrd.clusters`), a verdict on each
+(:mod:`cytomrd.mrd.judge`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all events and the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
+from cytomrd.mrd.clusters import fit_clusters
+from cytomrd.mrd.judge import MIN_CLUSTER, Verdict, judge_clusters
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
+from cytomrd.mrd.mixture import Block, Mixture
+from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
+from cytomrd.panel import MrdSpec
+
+__all__ = ["CloneCalls", "ClusterSummary", "TubeCells", "call_clones"]
+
+# Events with a smaller probability of belonging do not add to a count.
+MIN_SHARE = 0.10
+CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class ClusterSummary:
+    """One cluster and what was decided about it.
+
+    Attributes
+    ----------
+    clone
+        Its number if clonal (1 is the largest), -1 if indeterminate, 0 if normal or not plasma cells.
+    call
+        ``clonal``, ``indeterminate``, ``normal`` or ``not_plasma_cells``.
+    n_events
+        Expected events, one per tube in the order of the tubes.
+    antigens
+        Score of each antigen.
+    restriction
+        Its light chains; None where no tube stains them.
+    reason
+        What decided, in words.
+    medians
+        Marker to the cluster's centre on the transformed scale of the first tube that has it.
+    """
+
+    clone: int
+    call: str
+    n_events: tuple[float, ...]
+    antigens: tuple[AntigenScore, ...]
+    restriction: Restriction | None
+    reason: str
+    medians: Mapping[str, float]
+
+    @property
+    def aberrancies(self) -> tuple[str, ...]:
+        """Such as ``("CD19 reduced", "CD56 increased")``."""
+        return tuple(f"{a.marker} {a.score}" for a in self.antigens if a.aberrant)
+
+
+@dataclass(frozen=True)
+class CloneCalls:
+    """Labels of all plasma cells, and why.
+
+    Attributes
+    ----------
+    tubes
+        Tube ids, in the order of ``labels``.
+    labels
+        Per tube, int array (n_events,): 0 normal, 1 and up the clone's number, -1 indeterminate.
+    clusters
+        Every cluster, clonal ones first.
+    light_chain
+        ``"kappa"`` or ``"lambda"`` of the largest clone; ``""`` without a clone or where it is not known; both
+        joined by ``+`` where subclones differ.
+    kappa_lambda_ratio
+        Of the clonal events, or of all plasma cells without a clone; None where no light chain was seen.
+    decided_by
+        One sentence.
+    flags
+        ``"CODE: words"``.
+    """
+
+    tubes: tuple[str, ...]
+    labels: tuple[np.ndarray, ...]
+    clusters: tuple[ClusterSummary, ...]
+    light_chain: str
+    kappa_lambda_ratio: float | None
+    decided_by: str
+    flags: tuple[str, ...]
+
+    def n_clonal(self, tube: str) -> int:
+        """Clonal events of one tube."""
+        return int(np.count_nonzero(self.labels[self.tubes.index(tube)] > 0))
+
+
+def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int = 0) -> CloneCalls:
+    """Find clonal plasma cells in the tubes of one marrow.
+
+    Parameters
+    ----------
+    tubes
+        The plasma cells of each tube. Tubes are linked by the markers they share.
+    spec
+        The panel's assay: antigens, light chains, limits of the ratio.
+    random_state
+        For the start of the mixture.
+
+    Returns
+    -------
+    CloneCalls
+
+    Raises
+    ------
+    QuantificationError
+        If tubes do not fit their markers, or no antigen of the panel is among them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytomrd.mrd.clonality import TubeCells, call_clones
+    >>> from cytomrd.panel import AntigenSpec, MrdSpec
+    >>> spec = MrdSpec(antigens=(AntigenSpec(marker="CD19", normal="+", abnormal=("reduced",)),))
+    >>> cells = np.random.default_rng(0).normal(0.6, 0.05, (200, 2))
+    >>> calls = call_clones([TubeCells("1", ("CD38", "CD19"), cells, {"CD19": 0.4})], spec)
+    >>> calls.n_clonal("1"), calls.light_chain
+    (0, '')
+    """
+    check_tubes(tubes, spec)
+    view = standardise(tubes, spec)
+    flags = list(view.flags)
+    if view.n_events < MIN_CLUSTER:
+        return _too_few(tubes, view, flags)
+    blocks, aberrant = fitting_sample(view, random_state)
+    mixture = fit_clusters(blocks, aberrant, random_state=random_state)
+    mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
+    join_subclones(verdicts)
+    number_clones(mixture, verdicts, blocks)
+    mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
+    labels, counts = _assign(mixture, verdicts, view)
+    clusters = _summaries(mixture, verdicts, counts, view)
+    return CloneCalls(
+        tubes=tuple(t.tube for t in tubes),
+        labels=labels,
+        clusters=clusters,
+        light_chain=_light_chain(clusters),
+        kappa_lambda_ratio=_ratio(view, labels),
+        decided_by=_decided_by(clusters, view),
+        flags=(*flags, *_cluster_flags(clusters)),
+    )
+
+
+def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Labels of all events, and expected events by tube and component.
+
+    Of each clone the likeliest events are labelled, as many as the probabilities add up to: events in the overlap with
+    normal cells then neither inflate nor thin out the count.
+    """
+    numbers = [*sorted({v.clone for v in verdicts if v.clone > 0}), -1]
+    members = np.array([[v.clone == number for v in verdicts] for number in numbers]).T.astype(float)
+    labels, counts = [], np.zeros((len(view.x), mixture.n_components))
+    for tube, (x, cols, chains, finite) in enumerate(zip(view.x, view.columns, view.chains, view.finite, strict=True)):
+        probability = np.zeros((len(x), len(numbers)))
+        for start in range(0, len(x), CHUNK):
+            rows = slice(start, start + CHUNK)
+            part = Block(x[rows], cols, np.ones(len(x[rows])), None if chains is None else chains[rows])
+            share = mixture.shares(tube, part)
+            counts[tube] += share.sum(axis=0)
+            probability[rows] = share @ members
+        found = np.zeros(len(x), dtype=np.int64)
+        for j, number in enumerate(numbers):
+            p = np.where((probability[:, j] >= MIN_SHARE) & (found == 0), probability[:, j], 0.0)
+            order = np.argsort(-p, kind="stable")[: round(float(p.sum()))]
+            found[order] = number
+        full = np.zeros(len(finite), dtype=np.int64)
+        full[finite] = found
+        labels.append(full)
+    return tuple(labels), counts
+
+
+def _summaries(mixture, verdicts, counts, view: StandardView) -> tuple[ClusterSummary, ...]:
+    found = []
+    for k, v in enumerate(verdicts):
+        if mixture.fixed[k] and v.call == "normal":
+            continue
+        medians = {m: view.scales[c].transformed(float(mixture.mean[k, c])) for c, m in enumerate(view.markers)}
+        n = tuple(float(c) for c in counts[:, k])
+        found.append(ClusterSummary(v.clone, v.call, n, v.antigens, v.restriction, v.reason, medians))
+    rank = {"clonal": 0, "indeterminate": 1, "normal": 2, "not_plasma_cells": 3}
+    return tuple(sorted(found, key=lambda c: (rank[c.call], c.clone, -sum(c.n_events))))
+
+
+def _light_chain(clusters: Sequence[ClusterSummary]) -> str:
+    clonal = [c for c in clusters if c.call == "clonal" and c.restriction is not None and c.restriction.n_evaluable > 0]
+    chains = dict.fromkeys(c.restriction.chain for c in clonal if c.restriction.restricted)
+    if not chains and clonal:
+        chains = dict.fromkeys([clonal[0].restriction.chain])
+    return "+".join(chains)
+
+
+def _ratio(view: StandardView, labels: Sequence[np.ndarray]) -> float | None:
+    clonal = any((label > 0).any() for label in labels)
+    counts = np.zeros(2)
+    for chains, label, finite in zip(view.chains, labels, view.finite, strict=True):
+        if chains is not None:
+            use = label[finite] > 0 if clonal else np.ones(len(chains), dtype=bool)
+            counts += np.count_nonzero(chains[use] == KAPPA), np.count_nonzero(chains[use] == LAMBDA)
+    return light_chain_ratio(*counts)
+
+
+def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView) -> str:
+    clonal = [c for c in clusters if c.call == "clonal"]
+    if clonal:
+        c = clonal[0]
+        return f"{', '.join(c.aberrancies)}: {c.reason}"
+    others = [c for c in clusters if c.call == "indeterminate"]
+    if others:
+        what = ", ".join(others[0].aberrancies) or "no aberrancy"
+        return f"no clonal cluster; indeterminate: {what}: {others[0].reason}"
+    without = "" if view.has_chains else " (no light chains measured)"
+    return f"no cluster of {view.n_events} plasma cells is clonal{without}"
+
+
+def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
+    flags = []
+    other = sum(sum(c.n_events) for c in clusters if c.call == "not_plasma_cells")
+    if other >= MIN_CLUSTER:
+        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events of the plasma-cell gate have no light chain")
+    if len({c.clone for c in clusters if c.clone > 0}) > 1:
+        flags.append(f"SUBCLONES: {len({c.clone for c in clusters if c.clone > 0})} clonal clusters differ")
+    return flags
+
+
+def _too_few(tubes: Sequence[TubeCells], view: StandardView, flags: list[str]) -> CloneCalls:
+    labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in tubes)
+    flags.append(f"FEW_PLASMA_CELLS: {view.n_events} plasma cells in all tubes, too few to look for a clone")
+    reason = f"{view.n_events} plasma cells are too few for a cluster"
+    return CloneCalls(tuple(t.tube for t in tubes), labels, (), "", _ratio(view, labels), reason, tuple(flags))

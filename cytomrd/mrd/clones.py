@@ -1,0 +1,126 @@
+"""From clonal clusters to clones: subclones, numbers, and the normal cells that look like a clone.
+
+A cluster found by phenotype may hold normal plasma cells of the same look, above all in a tube that lacks the markers
+which tell them apart. Their light chains give them away: they get a component of their own, and are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cytomrd.mrd.clusters import CLONE_PURITY
+from cytomrd.mrd.judge import Verdict
+from cytomrd.mrd.light_chain import Restriction
+from cytomrd.mrd.mixture import Block, Mixture, join_components
+
+__all__ = ["join_subclones", "number_clones", "separate_clones"]
+
+# Clusters whose centres differ by less than this many SDs on every marker are one clone.
+SAME_CLONE_SD = 3.0
+# With at least two events and this share of the other light chain, normal cells are looked for in a clone.
+IMPURE_EVENTS, IMPURE_SHARE = 2, 0.08
+MAX_CLONE_SHARE, ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 0.85, 1.3, 1.5, 12
+# A separation that leaves less of the clone than this part of what its light chains said is not believed.
+MIN_LEFT = 0.5
+
+
+def join_subclones(verdicts: list[Verdict]) -> None:
+    """A restricted cluster of a clone's own light chain with an aberrancy belongs to that clone's disease."""
+    chains = {v.restriction.chain for v in verdicts if v.call == "clonal" and v.restriction is not None}
+    for v in verdicts:
+        restricted = v.restriction is not None and v.restriction.restricted and v.restriction.chain in chains
+        if v.call == "indeterminate" and restricted and any(a.aberrant for a in v.antigens):
+            v.call, v.reason = "clonal", f"subclone: {v.reason}"
+
+
+def number_clones(mixture: Mixture, verdicts: list[Verdict], blocks) -> None:
+    """Clusters of one light chain that overlap are one clone; the largest is number 1."""
+    weight = mixture.weight.T @ np.array([b.total for b in blocks])
+    clonal = [k for k, v in enumerate(verdicts) if v.call == "clonal"]
+    groups: list[list[int]] = []
+    for k in sorted(clonal, key=lambda j: -weight[j]):
+        home = next((g for g in groups if any(_one_clone(mixture, verdicts, k, j) for j in g)), None)
+        if home is None:
+            groups.append([k])
+        else:
+            home.append(k)
+    for number, group in enumerate(sorted(groups, key=lambda g: -sum(weight[j] for j in g)), start=1):
+        for k in group:
+            verdicts[k].clone = number
+    for v in verdicts:
+        if v.call == "indeterminate":
+            v.clone = -1
+
+
+def _one_clone(mixture: Mixture, verdicts: list[Verdict], a: int, b: int) -> bool:
+    one, other = verdicts[a].restriction, verdicts[b].restriction
+    if one is not None and other is not None and one.restricted and other.restricted and one.chain != other.chain:
+        return False
+    variance = (np.diag(mixture.cov[a]) + np.diag(mixture.cov[b])) / 2.0
+    return bool(((mixture.mean[a] - mixture.mean[b]) ** 2 / variance).max() < SAME_CLONE_SD**2)
+
+
+def separate_clones(
+    mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block], ratio: float
+) -> tuple[Mixture, list[Verdict]]:
+    """Give each clone its light chain, and the normal cells that share its place a component of their own.
+
+    Parameters
+    ----------
+    mixture, verdicts
+        Fitted by phenotype, and judged.
+    blocks
+        What it was fitted to.
+    ratio
+        Kappa among evaluable normal plasma cells.
+
+    Returns
+    -------
+    tuple
+        The mixture with light chains and added components, and one verdict for each component.
+    """
+    kappa = np.full(mixture.n_components, ratio)
+    impure = []
+    for k, v in enumerate(verdicts):
+        if v.call == "clonal" and v.restriction is not None and v.restriction.chain:
+            kappa[k] = CLONE_PURITY if v.restriction.chain == "kappa" else 1.0 - CLONE_PURITY
+            if _is_impure(v.restriction):
+                impure.append(k)
+    mixture = replace(mixture, kappa=kappa)
+    if not impure:
+        return mixture, list(verdicts)
+    share = np.array([min(verdicts[k].restriction.clone_share, MAX_CLONE_SHARE) for k in impure])
+    weight = mixture.weight.copy()
+    alike = _cells_alike(mixture, impure, share, blocks, ratio)
+    weight[:, impure] *= share
+    # join_components makes room for what it adds; the room is in the clones already.
+    joined = join_components(replace(mixture, weight=weight / (1.0 - alike.weight.sum(axis=1, keepdims=True))), alike)
+    fitted = joined.fit(blocks, N_SEPARATE_STEPS)
+    believed = (fitted.weight[0, impure] >= MIN_LEFT * joined.weight[0, impure]).all()
+    reason = "normal cells that look like the clone"
+    normal = [replace(verdicts[k], call="normal", clone=0, reason=reason) for k in impure]
+    return (fitted if believed else joined), [*verdicts, *normal]
+
+
+def _is_impure(light: Restriction) -> bool:
+    other = min(light.n_kappa, light.n_lambda)
+    return light.clone_share < 1.0 or (other >= IMPURE_EVENTS and other > IMPURE_SHARE * light.n_evaluable)
+
+
+def _cells_alike(mixture: Mixture, impure: list[int], share: np.ndarray, blocks, ratio: float) -> Mixture:
+    """Normal cells at the clones' places; on markers that no light-chain tube shows they are as normal cells are."""
+    mean, cov = mixture.mean[impure].copy(), mixture.cov[impure] * ALIKE_SPREAD
+    shown = {int(c) for b in blocks if b.chains is not None for c in b.columns}
+    unseen = [c for c in range(mean.shape[1]) if c not in shown]
+    mean[:, unseen] = 0.0
+    cov[:, unseen, :] = 0.0
+    cov[:, :, unseen] = 0.0
+    cov[:, unseen, unseen] = UNSEEN_SD**2
+    return Mixture(
+        weight=mixture.weight[:, impure] * (1.0 - share), mean=mean, cov=cov, shift=mixture.shift[:, impure].copy(),
+        kappa=np.full(len(impure), ratio), evaluable=mixture.evaluable[impure].copy(),
+        fixed=np.zeros(len(impure), dtype=bool),
+    )  # fmt: skip

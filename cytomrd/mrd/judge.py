@@ -1,0 +1,221 @@
+"""The rule that calls a cluster clonal, normal or indeterminate, and the facts it looks at.
+
+A cluster is clonal with at least two aberrancies and light-chain restriction, or with at least three aberrancies and
+light chains that agree. A cluster that is evidently polyclonal is normal. What is left and still suspicious is
+indeterminate. Never is anything called on one antigen, nor on the ratio of all plasma cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, normal_kappa, restriction
+from cytomrd.mrd.mixture import Block, Mixture
+from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, pattern_frequency, score_antigen
+from cytomrd.mrd.standard import StandardView
+from cytomrd.panel import MrdSpec
+
+__all__ = ["MIN_CLUSTER", "Facts", "Verdict", "judge_cluster", "judge_clusters"]
+
+# Fewer events than this in all tubes together are no cluster.
+MIN_CLUSTER = 8
+# A tube whose share of a cluster differs this much (exact test, and fold) did not reproduce it.
+NOT_REPRODUCED_P, NOT_REPRODUCED_FOLD = 1e-4, 4.0
+# Mean spread in SDs of the main population beyond which a component is scatter, not a cluster.
+MAX_SPREAD = 2.2
+# Prior probability of restriction by number of aberrancies: none, one, two, three, four and more.
+PRIOR_RESTRICTED = (0.1, 0.1, 0.5, 0.75, 0.9)
+POLYCLONAL_POSTERIOR = 0.05
+# With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
+AGREEING_POSTERIOR = 0.95
+# Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
+MIN_EVALUABLE = 0.35
+# Without light chains a cluster must hold this many times the normal plasma cells expected with its aberrancies.
+COMMON_IN_NORMAL = 5.0
+# Fewer normal plasma cells than this are no yardstick.
+MIN_NORMAL = 30.0
+
+
+@dataclass
+class Verdict:
+    """The call of one component, what decided it, and its clone's number once it has one."""
+
+    call: str
+    reason: str
+    antigens: tuple[AntigenScore, ...]
+    restriction: Restriction | None
+    clone: int = 0
+
+
+def judge_clusters(
+    mixture: Mixture, blocks: Sequence[Block], view: StandardView, spec: MrdSpec
+) -> tuple[Mixture, list[Verdict], float]:
+    """Judge every component; each round uses the normal plasma cells that the one before found.
+
+    Returns the mixture refitted with the patient's own light-chain ratio, the verdicts, and kappa among normal cells.
+    """
+    reference = np.zeros(mixture.n_components, dtype=bool)
+    normal = normal_kappa()
+    verdicts: list[Verdict] = []
+    for _ in range(3):
+        verdicts = _judge_round(mixture, blocks, view, spec, reference, normal)
+        reference = np.array([
+            v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
+            for v, f in zip(verdicts, mixture.fixed, strict=True)
+        ])  # fmt: skip
+        normal = _own_kappa(mixture, blocks, reference)
+        ratio = normal[0] / sum(normal)
+        mixture = replace(mixture, kappa=np.full(mixture.n_components, ratio)).fit(blocks, 3)
+    verdicts = _judge_round(mixture, blocks, view, spec, reference, normal)
+    return mixture, verdicts, normal[0] / sum(normal)
+
+
+def _judge_round(mixture, blocks, view, spec, reference, normal) -> list[Verdict]:
+    shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
+    n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
+    totals = np.array([b.total for b in blocks])
+    levels = _normal_levels(mixture, n.sum(axis=0) * reference, view)
+    verdicts = []
+    for k in range(mixture.n_components):
+        antigens = tuple(
+            score_antigen(a, mixture.mean[k, view.markers.index(m)], view.cuts.get(m), levels.get(m))
+            for m, a in view.antigens.items()
+        )
+        n_aberrant = sum(a.aberrant for a in antigens)
+        light = _test_light_chains(mixture, k, blocks, shares, normal, spec, PRIOR_RESTRICTED[min(n_aberrant, 4)])
+        facts = Facts(
+            n_events=n[:, k],
+            n_aberrant=n_aberrant,
+            light=light,
+            evaluable=float(mixture.evaluable[k]),
+            spread=float(np.sqrt(np.diag(mixture.cov[k]).mean())),
+            scatter=bool(mixture.fixed[k]),
+            reproduced=_reproduced(n[:, k], totals),
+            identity=_identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view),
+            expected=pattern_frequency(antigens, view.antigens) * float(totals.sum()),
+        )
+        call, reason = judge_cluster(facts, spec)
+        verdicts.append(Verdict(call, reason, antigens, light))
+    return verdicts
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the rule looks at, for one cluster."""
+
+    n_events: np.ndarray
+    n_aberrant: int
+    light: Restriction | None
+    evaluable: float
+    spread: float
+    scatter: bool
+    reproduced: bool
+    identity: bool
+    expected: float
+
+
+def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
+    """The rule: call and reason of one cluster."""
+    light, n = facts.light, float(facts.n_events.sum())
+    count = f"{facts.n_aberrant} aberranc{'y' if facts.n_aberrant == 1 else 'ies'}"
+    if facts.scatter or facts.spread > MAX_SPREAD:
+        return "normal", "scattered events, no cluster"
+    if n < MIN_CLUSTER:
+        return "normal", f"{n:.1f} events, too few for a cluster"
+    measured = light is not None and light.n_evaluable > 0
+    if light is not None and facts.evaluable < MIN_EVALUABLE:
+        if facts.n_aberrant >= 3 and facts.identity:
+            return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
+        return "not_plasma_cells", "no light chain"
+    if measured and light.posterior < POLYCLONAL_POSTERIOR and not light.by_ratio:
+        return "normal", f"polyclonal: kappa {light.n_kappa}, lambda {light.n_lambda}"
+    if not facts.reproduced:
+        suspicious = facts.n_aberrant >= 2
+        return ("indeterminate" if suspicious else "normal"), f"{count}, but not found alike in the tubes"
+    if measured and light.restricted and facts.n_aberrant >= 2:
+        how = "ratio" if light.by_ratio else "posterior"
+        if light.by_ratio and light.by_posterior:
+            how = "ratio and posterior"
+        return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
+    if facts.n_aberrant >= 3 and facts.identity:
+        if measured and light.posterior >= AGREEING_POSTERIOR:
+            return "clonal", f"{count}; light chains agree ({_light_words(light)})"
+        if light is None and n > 5.0 * facts.expected:
+            return "clonal", f"{count}; no light chain measured"
+    if measured and facts.n_aberrant >= 2 and light.posterior >= 0.5:
+        return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
+    if measured and light.by_ratio and facts.n_aberrant <= 1:
+        return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"
+    if light is None and facts.n_aberrant >= 2 and n > 5.0 * facts.expected:
+        return "indeterminate", f"{count}, no light chain measured"
+    return "normal", f"{count}" + (f"; {_light_words(light)}" if measured else "")
+
+
+def _light_words(light: Restriction) -> str:
+    return f"kappa {light.n_kappa}, lambda {light.n_lambda}, posterior {light.posterior:.3f}"
+
+
+def _normal_levels(mixture: Mixture, n_reference: np.ndarray, view: StandardView) -> dict[str, NormalLevel]:
+    levels = {}
+    for marker, antigen in view.antigens.items():
+        column = view.markers.index(marker)
+        level = normal_level(
+            antigen, mixture.mean[:, column], mixture.cov[:, column, column], n_reference, view.cuts.get(marker)
+        )
+        if level is not None:
+            levels[marker] = level
+    return levels
+
+
+def _test_light_chains(mixture, k, blocks, shares, normal, spec, prior) -> Restriction | None:
+    chains, own, others = [], [], []
+    for block, share in zip(blocks, shares, strict=True):
+        if block.chains is None:
+            continue
+        chains.append(block.chains)
+        own.append(share[:, k])
+        others.append(np.full(len(share), normal[0] / sum(normal)))
+    if not chains:
+        return None
+    return restriction(
+        np.concatenate(chains), np.concatenate(own), np.concatenate(others), normal=normal, spec=spec, prior=prior
+    )
+
+
+def _own_kappa(mixture: Mixture, blocks, reference: np.ndarray) -> tuple[float, float]:
+    counts = np.zeros(2)
+    for tube, block in enumerate(blocks):
+        if block.chains is None or not reference.any():
+            continue
+        share = mixture.shares(tube, block, light=False)[:, reference].sum(axis=1) * block.weight
+        counts += share[block.chains == KAPPA].sum(), share[block.chains == LAMBDA].sum()
+    return normal_kappa(*counts)
+
+
+def _reproduced(n: np.ndarray, totals: np.ndarray) -> bool:
+    """Whether every tube shows the cluster at about the same share of its plasma cells."""
+    if len(n) < 2 or totals.min() < 1:
+        return True
+    share = n / totals
+    low, high = int(np.argmin(share)), int(np.argmax(share))
+    if share[high] < NOT_REPRODUCED_FOLD * max(share[low], 1e-12):
+        return True
+    pair = round(n[low]) + round(n[high])
+    p = stats.binom.cdf(round(n[low]), pair, totals[low] / (totals[low] + totals[high]))
+    return bool(p > NOT_REPRODUCED_P)
+
+
+def _identity(mean, mixture, reference, n, view: StandardView) -> bool:
+    """False where every marker that identifies plasma cells is far below the normal ones: other cells, by all signs."""
+    columns = [i for i, m in enumerate(view.markers) if m not in view.antigens]
+    if len(columns) < 2 or n[reference].sum() < 30:
+        return True
+    share = n[reference] / n[reference].sum()
+    centre = share @ mixture.mean[reference][:, columns]
+    variance = np.array([np.diag(c)[columns] for c in mixture.cov[reference]])
+    sd = np.sqrt(share @ (variance + (mixture.mean[reference][:, columns] - centre) ** 2))
+    return bool(((mean[columns] - centre) / sd > -2.0).any())

@@ -1,0 +1,213 @@
+"""One Gaussian mixture over several tubes of a marrow that share only some of their markers.
+
+A component is a population of the marrow, so it has one mean and one covariance over all markers; a tube shows it
+through its own markers. Fitted by expectation-maximisation with the absent markers integrated out (Ghahramani and
+Jordan 1994), a weak inverse-Wishart prior on covariances, and a shrunken shift of each component between tubes, since
+staining differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA
+
+__all__ = ["Block", "Mixture", "join_components", "log_sum", "needed_gain"]
+
+# Prior SD of a component in units of the main population's own SD, and its worth in events per marker.
+PRIOR_SD = 1.0
+PRIOR_EVENTS_PER_MARKER = 1.5
+# SD of the shift of one component between tubes, in the same units.
+TUBE_SHIFT_SD = 0.6
+_LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Events of one tube: ``x`` (n_events, n_columns) standardised, ``columns`` their places among all markers.
+
+    ``weight`` (n_events,) is how many events each stands for; ``chains`` the light chains or None.
+    """
+
+    x: np.ndarray
+    columns: np.ndarray
+    weight: np.ndarray
+    chains: np.ndarray | None
+
+    @property
+    def total(self) -> float:
+        """Events that the block stands for."""
+        return float(self.weight.sum())
+
+    def take(self, chosen: np.ndarray) -> Block:
+        """The chosen events, each standing for itself."""
+        chains = None if self.chains is None else self.chains[chosen]
+        return Block(self.x[chosen], self.columns, np.ones(len(self.x[chosen])), chains)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Parameters of ``K`` components over ``D`` markers and ``T`` tubes.
+
+    Attributes
+    ----------
+    weight : (T, K)
+    mean : (K, D)
+    cov : (K, D, D)
+    shift : (T, K, D)
+    kappa, evaluable : (K,)
+        Kappa among evaluable events, and the evaluable fraction, in tubes that stain light chains.
+    fixed : (K,) bool
+        Components whose place and shape are not fitted (the scatter).
+    """
+
+    weight: np.ndarray
+    mean: np.ndarray
+    cov: np.ndarray
+    shift: np.ndarray
+    kappa: np.ndarray
+    evaluable: np.ndarray
+    fixed: np.ndarray
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return len(self.mean)
+
+    def log_parts(self, tube: int, block: Block, *, light: bool = True) -> np.ndarray:
+        """Log of weight x density of each event under each component, array (n_events, K)."""
+        parts = np.empty((len(block.x), self.n_components))
+        cols = block.columns
+        for k in range(self.n_components):
+            factor = np.linalg.cholesky(self.cov[k][np.ix_(cols, cols)])
+            centred = block.x - (self.mean[k] + self.shift[tube, k])[cols]
+            white = centred @ np.linalg.inv(factor).T
+            log_det = np.log(np.diag(factor)).sum()
+            parts[:, k] = -0.5 * np.einsum("ij,ij->i", white, white) - log_det - 0.5 * len(cols) * _LOG_2PI
+        parts += np.log(np.maximum(self.weight[tube], 1e-300))
+        if light and block.chains is not None:
+            parts += self.log_light(block.chains)
+        return parts
+
+    def log_light(self, chains: np.ndarray) -> np.ndarray:
+        """Log probability of each event's light chain under each component, array (n_events, K)."""
+        table = np.log(np.stack([1.0 - self.evaluable, self.evaluable * self.kappa, self.evaluable * (1 - self.kappa)]))
+        return table[np.where(chains == KAPPA, 1, np.where(chains == LAMBDA, 2, 0))]
+
+    def shares(self, tube: int, block: Block, *, light: bool = True) -> np.ndarray:
+        """Probability of each component for each event, array (n_events, K)."""
+        parts = self.log_parts(tube, block, light=light)
+        return np.exp(parts - log_sum(parts)[:, None])
+
+    def step(self, blocks: Sequence[Block], shares: Sequence[np.ndarray]) -> Mixture:
+        """One maximisation step from the shares of every tube."""
+        new = replace(
+            self, weight=self.weight.copy(), mean=self.mean.copy(), cov=self.cov.copy(),
+            shift=self.shift.copy(), evaluable=self.evaluable.copy(),
+        )  # fmt: skip
+        weighted = [share * block.weight[:, None] for share, block in zip(shares, blocks, strict=True)]
+        # The tubes hold the same marrow: a population has the same share in all of them.
+        new.weight[:] = sum(share.sum(axis=0) for share in weighted) / max(sum(b.total for b in blocks), 1e-12)
+        for k in range(self.n_components):
+            columns = [share[:, k] for share in weighted]
+            if not self.fixed[k]:
+                new.mean[k], new.cov[k], new.shift[:, k] = self._component(k, blocks, columns)
+            new.evaluable[k] = evaluable_fraction(blocks, columns)
+        return new
+
+    def fit(self, blocks: Sequence[Block], n_steps: int) -> Mixture:
+        """That many steps of expectation-maximisation."""
+        mixture = self
+        for _ in range(n_steps):
+            mixture = mixture.step(blocks, [mixture.shares(t, b) for t, b in enumerate(blocks)])
+        return mixture
+
+    def _component(self, k: int, blocks: Sequence[Block], shares: Sequence[np.ndarray]):
+        d = self.mean.shape[1]
+        first, second, n_total, per_tube = np.zeros(d), np.zeros((d, d)), 0.0, []
+        for tube, (block, r) in enumerate(zip(blocks, shares, strict=True)):
+            n, cols = float(r.sum()), block.columns
+            y = block.x - (self.mean[k] + self.shift[tube, k])[cols]
+            m1, m2 = r @ y, (y * r[:, None]).T @ y
+            spread, rest = _regression(self.cov[k], cols)
+            first += spread @ m1
+            second += spread @ m2 @ spread.T + n * rest
+            n_total += n
+            per_tube.append((n, m1))
+        delta = first / max(n_total, 1e-9)
+        scatter = second - n_total * np.outer(delta, delta)
+        prior = PRIOR_EVENTS_PER_MARKER * d
+        cov = (scatter + prior * PRIOR_SD**2 * np.eye(d)) / (n_total + prior)
+        shift = self.shift[:, k].copy()
+        for tube, ((n, m1), block) in enumerate(zip(per_tube, blocks, strict=True)):
+            if n <= 0 or len(blocks) == 1:
+                continue
+            cols = block.columns
+            seen = shift[tube, cols] + m1 / n - delta[cols]
+            shift[tube, cols] = seen * n / (n + np.diag(cov)[cols] / TUBE_SHIFT_SD**2)
+        return self.mean[k] + delta, cov, shift
+
+
+def evaluable_fraction(blocks: Sequence[Block], shares: Sequence[np.ndarray]) -> float:
+    """Fraction of a component's events with one clear light chain, with one event of prior at 0.9."""
+    clear = total = 0.0
+    for block, r in zip(blocks, shares, strict=True):
+        if block.chains is not None:
+            clear += float(r[(block.chains == KAPPA) | (block.chains == LAMBDA)].sum())
+            total += float(r.sum())
+    return (clear + 0.9) / (total + 1.0)
+
+
+def needed_gain(n_events: float, n_markers: int) -> float:
+    """Gain in log likelihood that one more component of ``n_events`` must bring (Schwarz 1978).
+
+    Half the log of its events for its share, its means and its variances; variances count as far as the data, not the
+    prior, set them, and covariances of a small component are the prior's. Less would let every clump of a wide
+    population become a cluster of its own.
+
+    Examples
+    --------
+    >>> from cytomrd.mrd.mixture import needed_gain
+    >>> round(needed_gain(30, 8))
+    25
+    """
+    n = max(n_events, 3.0)
+    own = n / (n + PRIOR_EVENTS_PER_MARKER * n_markers)
+    n_parameters = 1 + n_markers + own * n_markers
+    return 0.5 * n_parameters * float(np.log(n))
+
+
+def join_components(mixture: Mixture, others: Mixture) -> Mixture:
+    """Both sets of components; the weights of the first make room for the second."""
+    room = 1.0 - others.weight.sum(axis=1, keepdims=True)
+    return Mixture(
+        weight=np.concatenate([mixture.weight * room, others.weight], axis=1),
+        mean=np.concatenate([mixture.mean, others.mean]),
+        cov=np.concatenate([mixture.cov, others.cov]),
+        shift=np.concatenate([mixture.shift, others.shift], axis=1),
+        kappa=np.concatenate([mixture.kappa, others.kappa]),
+        evaluable=np.concatenate([mixture.evaluable, others.evaluable]),
+        fixed=np.concatenate([mixture.fixed, others.fixed]),
+    )
+
+
+def log_sum(parts: np.ndarray) -> np.ndarray:
+    """Log of the sum over components of ``exp(parts)``, array (n_events,)."""
+    top = parts.max(axis=1)
+    return top + np.log(np.exp(parts - top[:, None]).sum(axis=1))
+
+
+def _regression(cov: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How the markers seen predict all of them, (D, n_columns), and the covariance left over, (D, D)."""
+    d = len(cov)
+    absent = np.setdiff1d(np.arange(d), cols)
+    spread, rest = np.zeros((d, len(cols))), np.zeros((d, d))
+    spread[cols, np.arange(len(cols))] = 1.0
+    if absent.size:
+        slope = np.linalg.solve(cov[np.ix_(cols, cols)], cov[np.ix_(cols, absent)]).T
+        spread[absent] = slope
+        rest[np.ix_(absent, absent)] = cov[np.ix_(absent, absent)] - slope @ cov[np.ix_(cols, absent)]
+    return spread, rest
