@@ -6,6 +6,7 @@ The steps: standard units (:mod:`cytomrd.mrd.standard`), clusters (:mod:`cytomrd
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ __all__ = ["CloneCalls", "ClusterSummary", "TubeCells", "call_clones"]
 # Events with a smaller probability of belonging do not add to a count.
 MIN_SHARE = 0.10
 CHUNK = 65_536
+
+# Fewer events than this in all tubes together are not said to be a clone of their own.
+MIN_SUBCLONE = 20
 
 
 @dataclass(frozen=True)
@@ -231,8 +235,14 @@ def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
     other = sum(sum(c.n_events) for c in clusters if c.call == "not_plasma_cells")
     if other >= MIN_CLUSTER:
         flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events of the plasma-cell gate have no light chain")
-    if len({c.clone for c in clusters if c.clone > 0}) > 1:
-        flags.append(f"SUBCLONES: {len({c.clone for c in clusters if c.clone > 0})} clonal clusters differ")
+    sizes = Counter()
+    for cluster in clusters:
+        if cluster.clone > 0:
+            sizes[cluster.clone] += sum(cluster.n_events)
+    # Parts of a few events are as likely pieces of one clone as clones of their own.
+    distinct = [clone for clone, n in sizes.items() if n >= MIN_SUBCLONE]
+    if len(distinct) > 1:
+        flags.append(f"SUBCLONES: {len(distinct)} clonal clusters differ")
     return flags
 
 

@@ -32,6 +32,10 @@ PRIOR_RESTRICTED = (0.1, 0.1, 0.5, 0.75, 0.9)
 POLYCLONAL_POSTERIOR = 0.05
 # With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
 AGREEING_POSTERIOR = 0.95
+# Fewer of a cluster's evaluable cells than this with one light chain: normal cells lie among it, whatever the posterior.
+MIN_PURITY = 0.75
+# Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion.
+SUSPICIOUS_POSTERIOR = 0.95
 # Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
 MIN_EVALUABLE = 0.35
 # Without light chains a cluster must hold this many times the normal plasma cells expected with its aberrancies.
@@ -127,6 +131,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
     if n < MIN_CLUSTER:
         return "normal", f"{n:.1f} events, too few for a cluster"
     measured = light is not None and light.n_evaluable > 0
+    pure = measured and light.purity >= MIN_PURITY
     if light is not None and facts.evaluable < MIN_EVALUABLE:
         if facts.n_aberrant >= 3 and facts.identity:
             return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
@@ -136,17 +141,17 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
     if not facts.reproduced:
         suspicious = facts.n_aberrant >= 2
         return ("indeterminate" if suspicious else "normal"), f"{count}, but not found alike in the tubes"
-    if measured and light.restricted and facts.n_aberrant >= 2:
+    if pure and light.restricted and facts.n_aberrant >= 2:
         how = "ratio" if light.by_ratio else "posterior"
         if light.by_ratio and light.by_posterior:
             how = "ratio and posterior"
         return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
     if facts.n_aberrant >= 3 and facts.identity:
-        if measured and light.posterior >= AGREEING_POSTERIOR:
+        if pure and light.posterior >= AGREEING_POSTERIOR:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"
         if light is None and n > 5.0 * facts.expected:
             return "clonal", f"{count}; no light chain measured"
-    if measured and facts.n_aberrant >= 2 and light.posterior >= 0.5:
+    if measured and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR:
         return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
     if measured and light.by_ratio and facts.n_aberrant <= 1:
         return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"

@@ -74,6 +74,11 @@ class Restriction:
         """Kappa and lambda events together."""
         return self.n_kappa + self.n_lambda
 
+    @property
+    def purity(self) -> float:
+        """Share of the commoner light chain among the evaluable events; 0 without any."""
+        return max(self.n_kappa, self.n_lambda) / self.n_evaluable if self.n_evaluable else 0.0
+
 
 def label_light_chains(
     values: np.ndarray, markers: Sequence[str], cuts: Mapping[str, float], spec: MrdSpec

@@ -239,7 +239,7 @@ def _sample_flags(
     elif n_pc == 0:
         flags.append("NO_PLASMA_CELLS: not one plasma cell was gated; check the markers that identify them")
     if status == "NOT_EVALUABLE" and events_needed:
-        flags.append(f"ACQUIRE_MORE: {events_needed} more nucleated cells are needed to claim an absence at 1e-5")
+        flags.append(f"ACQUIRE_MORE: {events_needed:,} more nucleated cells are needed to claim an absence at 1e-5")
     if hemodilution.verdict in ("hemodiluted", "possible"):
         code = "HEMODILUTED" if not hemodilution.quality_ok else "HEMODILUTION_POSSIBLE"
         flags.append(f"{code}: {'; '.join(hemodilution.evidence)}")

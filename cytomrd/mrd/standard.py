@@ -217,9 +217,9 @@ def _sides(pooled: np.ndarray, cut: float) -> tuple[np.ndarray, np.ndarray]:
 def _densest_half(ordered: np.ndarray) -> tuple[float, float]:
     """Centre and SD of the densest half of sorted values; half of a normal population spans 1.349 SD."""
     n = ordered.size
-    if n == 0:
-        return 0.5, USUAL_SD
-    half = max(1, n // 2)
+    if n < 2:
+        return float(ordered[0]) if n else 0.5, USUAL_SD
+    half = n // 2
     width = ordered[half:] - ordered[: n - half]
     at = int(np.argmin(width))
     sd = float(np.clip(width[at] / 1.349, *SD_RANGE)) if n >= MIN_SIDE else USUAL_SD
