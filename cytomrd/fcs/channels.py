@@ -94,7 +94,9 @@ def read_timestep(keywords: Keywords, channels: tuple[Channel, ...], log: Findin
     if value is not None and value > 0:
         return value
     has_time = any(c.is_time for c in channels)
-    if not text.strip(" \t\r\n") or value == 0 or not has_time:
+    # Who hides names in a file overwrites this with x too: the step is not given, which is no contradiction.
+    absent = set(text.strip(" \t\r\n").lower()) <= {"x"}
+    if absent or value == 0 or not has_time:
         log.repair("$TIMESTEP", at, seen=quoted(text), expected="seconds", remedy="time is left in its own units")
         return None
     raise log.refusal("$TIMESTEP", at, seen=quoted(text), expected="seconds, above 0", remedy="time cannot be scaled")

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from cytomrd.errors import CompensationError, FcsError
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
 from cytomrd.fcs.findings import Finding
 from cytomrd.fcs.text import printable
+from cytomrd.preprocess.compensation import Spillover
 
 __all__ = ["FcsDescription", "FileCheck", "check_fcs", "describe_fcs"]
 
@@ -54,15 +57,19 @@ class FcsDescription:
     findings: tuple[Finding, ...]
 
     def __str__(self) -> str:
-        width = max(len(label) for label, _ in self.facts)
-        lines = [f"{label:<{width}}  {value}" for label, value in self.facts]
-        lines += [f"{'spillover':<{width}}  {self.spillover}", ""]
+        facts = [*self.facts, ("spillover", self.spillover)]
+        width = max(len(label) for label, _ in facts)
+        lines = [*(f"{label:<{width}}  {value}" for label, value in facts), ""]
         table = [CHANNEL_COLUMNS, *self.channels]
         widths = [max(len(row[i]) for row in table) for i in range(len(CHANNEL_COLUMNS))]
         lines += ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
         if self.datasets:
             lines += ["", "data sets", *(f"  {line}" for line in self.datasets)]
-        lines += ["", "findings" if self.findings else "no findings", *(f"  {finding}" for finding in self.findings)]
+        lines += [
+            "",
+            "findings" if self.findings else "no findings",
+            *(f"  {line}" for line in _in_groups(self.findings)),
+        ]
         return "\n".join(lines)
 
 
@@ -117,6 +124,7 @@ def describe_fcs(path: str | os.PathLike, *, dataset: int = 0, strict: bool = Fa
         ("size", f"{tube.size_bytes:,} bytes"),
         ("events", f"{tube.n_events:,}"),
         ("channels", str(tube.n_channels)),
+        ("data", _place(tube)),
     ]
     facts += [(label, printable(tube.keywords[key].strip(), 120)) for label, key in _FACTS if tube.keywords.get(key)]
     if tube.volume_ul is not None:
@@ -172,7 +180,7 @@ def _spillover(tube: FcsDataset) -> tuple[str, tuple[Finding, ...]]:
     size = len(matrix.detectors)
     words = f"{size} x {size} ({matrix.source}), condition number {matrix.condition_number:.3g}"
     if not matrix.is_identity:
-        return words, ()
+        return f"{words}, {_largest(matrix)}", ()
     note = Finding(
         "note",
         matrix.source,
@@ -182,6 +190,35 @@ def _spillover(tube: FcsDataset) -> tuple[str, tuple[Finding, ...]]:
         "compensation changes nothing: the file was exported compensated or unmixed, or never set up",
     )
     return f"{words}, identity", (note,)
+
+
+def _largest(matrix: Spillover) -> str:
+    off_diagonal = np.where(np.eye(len(matrix.detectors), dtype=bool), 0, np.abs(matrix.matrix))
+    i, j = np.unravel_index(np.argmax(off_diagonal), off_diagonal.shape)
+    source, target = (printable(matrix.detectors[k], 60) for k in (i, j))
+    return f"largest {matrix.matrix[i, j]:.3g} from {source} into {target}"
+
+
+def _place(tube: FcsDataset) -> str:
+    """Where the events are, and in which byte order."""
+    structure = tube.structure
+    layout = structure.layout
+    order = "little endian" if layout.is_little else "big endian" if layout.is_big else "permuted bytes"
+    if all(c.datatype == "A" for c in tube.channels):
+        order = "digits"
+    return f"{structure.data.size:,} bytes from byte {structure.header.base + structure.data.begin:,}, {order}"
+
+
+def _in_groups(findings: tuple[Finding, ...]) -> list[str]:
+    """One line per finding; the same about many keywords (``$P1E`` to ``$P16E``) is said once."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.grade, finding.seen, finding.expected, finding.remedy), []).append(finding)
+    lines = []
+    for first, *others in groups.values():
+        more = f" (also {', '.join(printable(f.keyword, 60) for f in others)})" if others else ""
+        lines.append(f"{first}{more}")
+    return lines
 
 
 def _channel_rows(tube: FcsDataset) -> tuple[tuple[str, ...], ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytomrd.errors import CytomrdError, FcsError
+from cytomrd.fcs.arrays import read_array
 from cytomrd.fcs.channels import Channel
 from cytomrd.fcs.data import Decoder
 from cytomrd.fcs.findings import Finding, FindingLog
@@ -22,6 +23,7 @@ from cytomrd.fcs.text import printable, read_number
 from cytomrd.preprocess.compensation import Spillover, spillover_of_keywords
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from anndata import AnnData
 
 __all__ = ["FcsDataset", "open_fcs", "read_fcs"]
@@ -168,11 +170,17 @@ class FcsDataset:
         if not events:
             return
         with self._same_file() as source:
-            yield from self._decoder.blocks(source, self._data_begin, self.structure.data.size, events, n_events)
+            decoder = self.decoder(len(events))
+            yield from decoder.blocks(source, self._data_begin, self.structure.data.size, events, n_events)
 
-    @property
-    def _decoder(self) -> Decoder:
-        return Decoder(self.channels, self.structure.layout, self.timestep)
+    def fill_rows(self, decoder: Decoder, events: range, out: np.ndarray) -> None:
+        """Decode a contiguous range of events, not empty, into ``out`` (n_events, n_channels)."""
+        with self._same_file() as source:
+            decoder.fill_rows(source, self._data_begin, events, out)
+
+    def decoder(self, n_events: int) -> Decoder:
+        """What turns the bytes of ``n_events`` events into scale values."""
+        return Decoder(self.channels, self.structure.layout, self.timestep, n_events)
 
     @property
     def _data_begin(self) -> int:
@@ -192,7 +200,8 @@ class FcsDataset:
         channels: Sequence[str | int] | None = None,
         events: slice | Sequence[int] | None = None,
         *,
-        dtype: type = np.float64,
+        dtype: npt.DTypeLike = np.float64,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Read scale values into one array.
 
@@ -203,7 +212,12 @@ class FcsDataset:
         events
             A slice, or indices in any order; all by default.
         dtype
-            ``np.float64``, or ``np.float32`` to halve the memory (exact for float32 files without gain).
+            ``np.float64``; ``np.float32`` to halve the memory, rounded where the values need more; or an unsigned
+            type that holds all values, for files of integers without gain, log amplifier or time step.
+            `native_dtype` is the smallest exact one, and the fastest.
+        out
+            Array of shape (n_events, n_channels) and of ``dtype`` to fill; memory that is used again is faster
+            than memory that is new.
 
         Returns
         -------
@@ -212,51 +226,17 @@ class FcsDataset:
         Raises
         ------
         FcsError
-            If a channel or an event is not in the file.
+            If a channel or an event is not in the file, ``dtype`` cannot hold the values, or ``out`` does not fit.
         """
         columns = [self._column(c) for c in (range(self.n_channels) if channels is None else channels)]
-        if events is None or isinstance(events, slice):
-            wanted = range(self.n_events)[slice(None) if events is None else events]
-            if wanted.step == 1:
-                return self._read_range(columns, wanted, dtype)
-            events = wanted
-        return self._read_chosen(columns, np.asarray(events), dtype)
+        return read_array(self, columns, events, np.dtype(dtype), out)
 
-    def _read_range(self, columns: list[int], events: range, dtype: type) -> np.ndarray:
-        result = np.empty((len(events), len(columns)), dtype=dtype)
-        decoder = self._decoder
-        whole = columns == list(range(self.n_channels))
-        if whole and decoder.stored_dtype is not None and len(events):
-            with self._same_file() as source:
-                decoder.fill_rows(source, self._data_begin, events, result)
-            return result
-        for first, values in self.blocks(2048, start=events.start, stop=max(events.start, events.stop)):
-            at = first - events.start
-            chosen = values if whole else values[columns]
-            result[at : at + values.shape[1]] = chosen.T
-        return result
-
-    def _read_chosen(self, columns: list[int], events: np.ndarray, dtype: type) -> np.ndarray:
-        if events.dtype == bool:
-            events = np.flatnonzero(events) if len(events) == self.n_events else np.array([-1])
-        events = events.astype(np.int64) if events.size else np.empty(0, dtype=np.int64)
-        if events.size and (events.min() < 0 or events.max() >= self.n_events):
-            raise FcsError(f"an event index is outside 0 to {self.n_events - 1}", keyword="DATA")
-        result = np.empty((len(events), len(columns)), dtype=dtype)
-        order = np.argsort(events, kind="stable")
-        ascending = events[order]
-        done = 0
-        while done < len(ascending):
-            # Stretches without a wanted event are skipped.
-            start = int(ascending[done])
-            stop = min(start + BLOCK_EVENTS, self.n_events)
-            last = int(np.searchsorted(ascending, stop))
-            for first, values in self.blocks(start=start, stop=int(ascending[last - 1]) + 1):
-                low, high = np.searchsorted(ascending, [first, first + values.shape[1]])
-                picked = values[np.ix_(columns, ascending[low:high] - first)]
-                result[order[low:high]] = picked.T
-            done = last
-        return result
+    @property
+    def native_dtype(self) -> np.dtype:
+        """The smallest type in which `read_events` gives all values exactly."""
+        decoder = self.decoder(0)
+        stored = decoder.stored_dtype
+        return stored if stored is not None and decoder.is_plain else np.dtype(np.float64)
 
     def _column(self, channel: str | int) -> int:
         if isinstance(channel, str):
@@ -346,6 +326,8 @@ def read_fcs(path: str | os.PathLike, *, dataset: int = 0, strict: bool = False)
             "marker": list(tube.markers),
             "range": [c.range for c in tube.channels],
             "gain": [c.gain for c in tube.channels],
+            "decades": [c.decades for c in tube.channels],
+            "offset": [c.offset for c in tube.channels],
         },
         index=pd.Index(list(tube.detectors), dtype=object),
     )

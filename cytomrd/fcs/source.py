@@ -76,7 +76,7 @@ class ByteSource:
         """Fill ``buffer`` (bytes) from ``offset``."""
         try:
             self._file.seek(offset)
-            filled = 0
+            filled = self._file.readinto(buffer)
             while filled < len(buffer):
                 n = self._file.readinto(buffer[filled:])
                 if not n:

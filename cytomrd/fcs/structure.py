@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from cytomrd.errors import FcsError
 from cytomrd.fcs.channels import Channel, read_channels, read_timestep
-from cytomrd.fcs.data import count_numbers
 from cytomrd.fcs.findings import Finding, FindingLog, quoted
 from cytomrd.fcs.header import HEADER_SIZE, MAX_TEXT, Header, read_header
 from cytomrd.fcs.layout import RowLayout, possible_widths, read_byte_order
+from cytomrd.fcs.plausible import DataSample
 from cytomrd.fcs.segments import Segment, locate_data, offset_keyword
 from cytomrd.fcs.source import ByteSource
 from cytomrd.fcs.text import Keywords, merge, parse_text, read_whole_number
@@ -19,7 +17,6 @@ from cytomrd.fcs.text import Keywords, merge, parse_text, read_whole_number
 __all__ = ["DataSetSummary", "Structure", "read_structure"]
 
 CRC_SIZE = 8
-SAMPLED_EVENTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,8 @@ def read_structure(source: ByteSource, dataset: int, log: FindingLog) -> Structu
         raise _bad_next(keywords, "a data set that begins within this one's data", log)
     if n_events is None:
         n_events = data.size // layout.row_bytes
-    if layout.row_bytes == 0:
-        _check_count(source, header, data, n_events * len(channels), keywords, log)
-    _check_byte_order(source, header, channels, layout, data, n_events, keywords, log)
+    sample = DataSample(source, header.base + data.begin, data.size, layout, channels, keywords, log)
+    sample.check(n_events)
     return Structure(
         header,
         keywords,
@@ -316,40 +312,3 @@ def _locate(source, header, keywords, channels, n_events, claimed, log) -> tuple
     layout, data, attempt = found[0]
     log.extend(attempt)
     return layout, data
-
-
-def _check_count(source, header, data: Segment, wanted: int, keywords: Keywords, log: FindingLog) -> None:
-    n = count_numbers(source, header.base + data.begin, data.size) if data.size else 0
-    if n != wanted:
-        raise log.refusal(
-            "$TOT",
-            keywords.offset("$TOT"),
-            seen=f"{n} numbers in the data",
-            expected=f"$TOT x $PAR = {wanted}",
-            remedy="the file is cut short or damaged",
-        )
-
-
-def _check_byte_order(source, header, channels, layout, data, n_events, keywords, log) -> None:
-    """Refuse floating-point data that make sense only in the opposite byte order."""
-    if not all(c.datatype in "FD" for c in channels) or len(set(layout.widths)) != 1 or n_events == 0:
-        return
-    n = min(n_events, max(1, SAMPLED_EVENTS // len(channels) + 16))
-    raw = source.read(header.base + data.begin, n * layout.row_bytes)
-    size = layout.widths[0]
-    declared, opposite = ("<", ">") if layout.is_little else (">", "<")
-    shares = [_share_absurd(np.frombuffer(raw, dtype=f"{order}f{size}")) for order in (declared, opposite)]
-    if n * len(channels) >= 16 and shares[0] >= 0.2 and shares[1] <= 0.01:
-        raise log.refusal(
-            "$BYTEORD",
-            keywords.offset("$BYTEORD"),
-            seen=f"{keywords.get('$BYTEORD')!r}, in which {shares[0]:.0%} of the first values are beyond 1e-20 to 1e20",
-            expected="the byte order of the data",
-            remedy="in the opposite order all are sensible; correct the keyword and read again",
-        )
-
-
-def _share_absurd(values: np.ndarray) -> float:
-    with np.errstate(invalid="ignore"):
-        size = np.abs(values.astype(np.float64))
-    return float(np.mean(~((size == 0) | ((size > 1e-20) & (size < 1e20)))))

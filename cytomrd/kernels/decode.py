@@ -1,7 +1,8 @@
-"""From the bytes of FCS rows (events x channels) to float64 columns (channels x events).
+"""From the bytes of FCS rows (events x channels) to columns (channels x events) or to rows of numbers.
 
-Every kernel walks tiles of events that stay in the first-level cache, one channel at a time, so that
-reads hit the cache and writes are contiguous.
+The ``columns_of_...`` kernels walk tiles of events that stay in the first-level cache, one channel at a time, so
+that reads hit the cache and writes are contiguous. The ``convert_...`` kernels keep the order of the file and go
+straight through it. Each has a twin of the same name in `cytomrd.kernels.decode_plain` for small reads.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from cytomrd.kernels._jit import kernel
 __all__ = [
     "antilog",
     "columns_of_bytes",
+    "columns_of_digits",
     "columns_of_integers",
     "columns_of_numbers",
-    "columns_of_triples",
+    "convert_integers",
+    "convert_triples",
     "look_up",
     "read_digits",
 ]
@@ -56,29 +59,6 @@ def columns_of_integers(rows, masks, out):
 
 
 @kernel
-def columns_of_triples(rows, big, masks, out):
-    """24-bit unsigned integers: ``rows`` (n, 3 c) uint8, ``masks`` (c,) uint32, ``out`` (c, n) float64."""
-    n = np.uint64(rows.shape[0])
-    c = np.uint64(masks.shape[0])
-    high = np.uint64(0) if big else np.uint64(2)
-    low = np.uint64(2) if big else np.uint64(0)
-    first = np.uint64(0)
-    while first < n:
-        last = min(first + _TILE, n)
-        for j in range(c):
-            mask = masks[j]
-            at = np.uint64(3) * j
-            for i in range(first, last):
-                value = (
-                    (np.uint32(rows[i, at + high]) << np.uint32(16))
-                    | (np.uint32(rows[i, at + np.uint64(1)]) << np.uint32(8))
-                    | np.uint32(rows[i, at + low])
-                )
-                out[j, i] = value & mask
-        first = last
-
-
-@kernel
 def columns_of_bytes(rows, starts, widths, shifts, out):
     """Values of any width: ``rows`` (n, row_bytes) uint8 into the bit patterns ``out`` (c, n) uint64.
 
@@ -98,6 +78,64 @@ def columns_of_bytes(rows, starts, widths, shifts, out):
                 for i in range(first, last):
                     out[j, i] |= np.uint64(rows[i, at + k]) << shift
         first = last
+
+
+@kernel
+def convert_integers(values, masks, swap, out):
+    """Unsigned integers ``values`` (m,), bytes reversed where ``swap``, bits of ``masks`` kept, into ``out`` (m,).
+
+    ``masks`` (m or more,) has the dtype of ``values``; ``out`` any numeric dtype and memory of its own.
+    """
+    # Written out for each width, since this is what the compiler turns into vector instructions.
+    n = np.uint64(values.shape[0])
+    if not swap or values.itemsize == 1:
+        for i in range(n):
+            out[i] = values[i] & masks[i]
+    elif values.itemsize == 2:
+        for i in range(n):
+            v = values[i]
+            out[i] = ((v >> 8) | ((v & 255) << 8)) & masks[i]
+    elif values.itemsize == 4:
+        for i in range(n):
+            v = np.uint32(values[i])
+            v = (v >> np.uint32(16)) | (v << np.uint32(16))
+            v = ((v & np.uint32(0xFF00FF00)) >> np.uint32(8)) | ((v & np.uint32(0x00FF00FF)) << np.uint32(8))
+            out[i] = v & masks[i]
+    else:
+        for i in range(n):
+            v = np.uint64(values[i])
+            reverse = np.uint64(0)
+            for _ in range(8):
+                reverse = (reverse << np.uint64(8)) | (v & np.uint64(255))
+                v >>= np.uint64(8)
+            out[i] = reverse & masks[i]
+
+
+@kernel
+def convert_triples(values, masks, big, out):
+    """24-bit unsigned integers ``values`` (3 m,) uint8, bits of ``masks`` (m or more,) uint32 kept, into ``out`` (m,).
+
+    ``out`` has any numeric dtype and memory of its own.
+    """
+    # One loop for each byte order, since fixed places in the triple are what the compiler needs to use vectors.
+    if big:
+        for i in range(np.uint64(out.shape[0])):
+            at = np.uint64(3) * i
+            value = (
+                (np.uint32(values[at]) << np.uint32(16))
+                | (np.uint32(values[at + np.uint64(1)]) << np.uint32(8))
+                | np.uint32(values[at + np.uint64(2)])
+            )
+            out[i] = value & masks[i]
+    else:
+        for i in range(np.uint64(out.shape[0])):
+            at = np.uint64(3) * i
+            value = (
+                (np.uint32(values[at + np.uint64(2)]) << np.uint32(16))
+                | (np.uint32(values[at + np.uint64(1)]) << np.uint32(8))
+                | np.uint32(values[at])
+            )
+            out[i] = value & masks[i]
 
 
 @kernel
@@ -141,6 +179,27 @@ def read_digits(text, position, out):
         out[n] = value
         n += 1
     return n, position
+
+
+@kernel
+def columns_of_digits(rows, widths, out):
+    """Fixed-width ASCII: ``rows`` (n, row_bytes) uint8 in columns of ``widths`` (c,) bytes into ``out`` (c, n) float64.
+
+    Returns -1, or ``i * c + j`` where value j of row i is no whole number below 2**53 with separators around.
+    """
+    c = len(widths)
+    for i in range(rows.shape[0]):
+        start = 0
+        for j in range(c):
+            n, position = read_digits(rows[i, start : start + widths[j]], 0, out[j, i : i + 1])
+            rest = rows[i, start + position : start + widths[j]]
+            if n != 1:
+                return i * c + j
+            for byte in rest:
+                if not _is_separator(byte):
+                    return i * c + j
+            start += widths[j]
+    return -1
 
 
 @kernel

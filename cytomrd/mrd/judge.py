@@ -32,7 +32,7 @@ PRIOR_RESTRICTED = (0.1, 0.1, 0.5, 0.75, 0.9)
 POLYCLONAL_POSTERIOR = 0.05
 # With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
 AGREEING_POSTERIOR = 0.95
-# Fewer of a cluster's evaluable cells than this with one light chain: normal cells lie among it, whatever the posterior.
+# Fewer of a cluster's evaluable cells than this with one light chain: normal cells lie among it.
 MIN_PURITY = 0.75
 # Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion.
 SUSPICIOUS_POSTERIOR = 0.95

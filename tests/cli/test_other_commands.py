@@ -48,6 +48,15 @@ def test_check_names_what_is_refused(small_run, tmp_path):
     assert "BM_1" not in result.output
 
 
+def test_check_tells_files_readable_only_with_repairs_from_refused_ones(small_run, tmp_path):
+    repaired = tmp_path / "repaired.fcs"
+    repaired.write_bytes((small_run[0] / "PB1.fcs").read_bytes().replace(b"$NEXTDATA|0|", b"$NEXTDATA| |"))
+    code, stdout, _ = exit_code("check", repaired)
+    assert (code, stdout.count("\n")) == (4, 1)
+    assert "$NEXTDATA" in stdout
+    assert exit_code("check", "--strict", repaired)[0] == 3
+
+
 def test_samplesheet_draft_can_be_read_back(small_run, tmp_path):
     import shutil
 

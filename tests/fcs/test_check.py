@@ -47,12 +47,22 @@ def test_strict_refuses_what_is_repaired(files):
 
 def test_a_description_has_everything_a_person_asks_for(files):
     text = str(describe_fcs(files / "good.fcs"))
-    for expected in ("FCS3.1", "50", "2 x 2 (SPILL), condition number 1.11", "float32", "C3", "no findings"):
+    matrix = "2 x 2 (SPILL), condition number 1.11, largest 0.1 from C1 into C2"
+    for expected in ("FCS3.1", "50", matrix, "float32", "C3", "600 bytes from byte ", "little endian", "no findings"):
         assert expected in text
     assert "exported compensated" in str(describe_fcs(files / "identity.fcs"))
     assert "'CX' is no detector" in describe_fcs(files / "matrix.fcs").spillover
     with pytest.raises(FcsError):
         describe_fcs(files / "refused.fcs")
+
+
+def test_the_same_finding_about_many_keywords_is_one_line(tmp_path):
+    path = tmp_path / "tube.fcs"
+    path.write_bytes(float_file(VALUES, keywords={f"$P{i}E": "@OMIT" for i in (1, 2, 3)}))
+    lines = [line for line in str(describe_fcs(path)).splitlines() if "repaired" in line]
+    assert len(lines) == 1
+    assert "$P1E" in lines[0]
+    assert "(also $P2E, $P3E)" in lines[0]
 
 
 def test_hostile_text_cannot_reach_the_terminal(tmp_path):

@@ -6,6 +6,8 @@ import copy
 import gc
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,58 @@ def test_channels_and_events_are_chosen_in_any_order(write):
     for channels, events in ((["cd38"], None), ([3], None), (None, [50]), (None, [-1]), (None, [True, False])):
         with pytest.raises(FcsError):
             tube.read_events(channels, events)
+
+
+@pytest.mark.parametrize(
+    ("bits", "ranges", "native"),
+    [(8, [256, 200], "u1"), (16, [1024, 1000], "u2"), (24, [2**24, 2**20], "u4"), (32, [2**32, 99], "u4")],
+)
+def test_integers_come_in_their_own_type_too(write, bits, ranges, native):
+    rows = np.random.default_rng(bits).bytes(bits // 4 * 500)
+    tube = open_fcs(
+        write(build_fcs(rows, channel_keywords([bits] * 2, ranges, n_events=500, datatype="I", byte_order="4,3,2,1")))
+    )
+    values = tube.read_events()
+    assert tube.native_dtype == np.dtype(native)
+    for dtype in (native, "u8", "f4"):
+        again = tube.read_events(dtype=dtype)
+        assert again.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(again, values.astype(dtype))
+        np.testing.assert_array_equal(tube.read_events([1], slice(7, 90), dtype=dtype), again[7:90, [1]])
+
+
+def test_types_that_cannot_hold_the_values_are_refused(write):
+    plain = open_fcs(write(integer_file([[1, 70000]], 32, ranges=[256, 2**20]), "plain.fcs"))
+    scaled = open_fcs(write(integer_file([[1, 2]], 16, keywords={"$P1G": "2"}), "scaled.fcs"))
+    floats = open_fcs(write(float_file(VALUES), "floats.fcs"))
+    assert (plain.native_dtype, scaled.native_dtype, floats.native_dtype) == (np.uint32, np.float64, np.float32)
+    for tube, dtype in ((plain, "u2"), (plain, "i8"), (scaled, "u2"), (floats, "u4"), (floats, "f2")):
+        with pytest.raises(FcsError, match="allowed are float64"):
+            tube.read_events(dtype=dtype)
+
+
+def test_events_are_read_into_memory_that_is_there(write):
+    tube = open_fcs(write(float_file(VALUES)))
+    out = np.empty((50, 3))
+    assert tube.read_events(out=out) is out
+    np.testing.assert_array_equal(out, VALUES)
+    few = np.empty((2, 1), dtype=np.float32)
+    assert tube.read_events([2], [9, 4], dtype=np.float32, out=few) is few
+    np.testing.assert_array_equal(few, VALUES[[9, 4]][:, [2]])
+    for wrong in (np.empty((49, 3)), np.empty((3, 50)).T, np.empty((50, 3), dtype=np.float32)):
+        with pytest.raises(FcsError, match="out has shape"):
+            tube.read_events(out=wrong)
+
+
+def test_a_first_look_loads_no_compiler(write):
+    """numba takes longer to load than a thousand events to read."""
+    stored = np.arange(2000).reshape(1000, 2) % 1024
+    path = write(integer_file(stored, 16, ranges=[1024] * 2, amplification=["4,1", "0,0"]))
+    code = (
+        "import sys; from cytomrd.fcs.dataset import open_fcs; t = open_fcs(sys.argv[1]); "
+        "t.read_events(events=slice(0, 1000)); list(t.blocks()); sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0
 
 
 def test_scale_gain_and_time(write):
@@ -252,6 +306,7 @@ def test_a_refusal_names_keyword_and_place(write, keywords, keyword):
         ({"$P2E": "4,1"}, "$P2E"),
         ({"$P2G": "0"}, "$P2G"),
         ({"$TIMESTEP": " "}, "$TIMESTEP"),
+        ({"$TIMESTEP": "xxxxxx", "$P3N": "Time"}, "$TIMESTEP"),
         ({"$BEGINANALYSIS": "5000", "$ENDANALYSIS": "6000"}, "$BEGINANALYSIS"),
         ({"$P3DATATYPE": "F"}, "$P3DATATYPE"),
     ],
@@ -406,6 +461,19 @@ def test_wrong_byte_order_of_floats_is_refused(write):
     with pytest.raises(FcsError, match="opposite order") as caught:
         open_fcs(write(data))
     assert caught.value.keyword == "$BYTEORD"
+
+
+@pytest.mark.parametrize("n_events", [4, 300, 3000])
+def test_data_that_went_through_a_text_conversion_are_refused(write, n_events):
+    """Bytes that are no UTF-8 become EF BF BD, which makes the file longer but leaves $TOT's bytes in place."""
+    rows = np.random.default_rng(3).bytes(n_events * 12)
+    described = channel_keywords([32] * 3, [2**32] * 3, n_events=n_events, datatype="I", byte_order="1,2,3,4")
+    open_fcs(write(build_fcs(rows, described)))
+    lossy = rows.decode("utf-8", errors="replace").encode()
+    plain = build_fcs(lossy[: len(rows)], described, tail=lossy[len(rows) :])
+    with pytest.raises(FcsError, match="converted as text") as caught:
+        open_fcs(write(plain))
+    assert (caught.value.keyword, caught.value.byte_offset >= len(plain) - len(lossy)) == ("DATA", True)
 
 
 def test_not_finite_values_are_kept_and_counted(write):

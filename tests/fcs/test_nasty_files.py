@@ -53,9 +53,9 @@ REFUSED = {
     "README.txt": "not an FCS file",
     "corrupted.fcs": "not an FCS file",
     "sample_header.fcs": "cut short",
-    "variable_int_example.fcs": "TIMESTEP",
-    "data_start_offset_discrepancy_example.fcs": "TIMESTEP",
-    "data_stop_offset_discrepancy_example.fcs": "TIMESTEP",
+    "variable_int_example.fcs": "converted as text",
+    "data_start_offset_discrepancy_example.fcs": "converted as text",
+    "data_stop_offset_discrepancy_example.fcs": "converted as text",
 }
 
 

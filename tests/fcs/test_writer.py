@@ -82,16 +82,53 @@ def test_offsets_are_right_for_every_length_of_their_digits(tmp_path, n):
 
 
 @pytest.mark.slow
-def test_offsets_beyond_header_are_zero_there(tmp_path):
-    flowio = pytest.importorskip("flowio")
+def test_a_file_with_offsets_beyond_the_header_is_read_back_by_three_readers(tmp_path):
+    """Data end behind byte 99,999,999, which has no room in HEADER, so 0 stands there (FCS 3.1, section 3.1)."""
+    flowio, flowkit = pytest.importorskip("flowio"), pytest.importorskip("flowkit")
     path = tmp_path / "big.fcs"
-    block = np.arange(1_000_000, dtype=np.float32).reshape(-1, 2)
-    write_fcs(path, (block for _ in range(26)), ["A", "B"], n_events=13_000_000, markers=["γ", ""])
+    rng = np.random.default_rng(5)
+    first, last = (rng.normal(1000, 500, (500_000, 2)).astype(np.float32) for _ in range(2))
+    empty = np.zeros_like(first)
+    blocks = [first, *[empty] * 24, last]
+    write_fcs(path, iter(blocks), ["FSC-A", "Time"], n_events=13_000_000, markers=["CD38 γδ", "µs"], timestep=0.5)
     assert path.read_bytes()[26:42] == b"       0       0"
+    expected = np.concatenate(blocks).astype(np.float64)
+    expected[:, 1] *= 0.5
     tube = open_fcs(path, strict=True)
-    assert tube.n_events == 13_000_000
-    np.testing.assert_array_equal(tube.read_events(events=slice(-500_000, None)), block)
-    assert flowio.FlowData(str(path), only_text=True).event_count == 13_000_000
+    assert (tube.n_events, tube.markers, tube.findings) == (13_000_000, ("CD38 γδ", "µs"), ())
+    assert np.array_equal(tube.read_events(), expected)
+    data = flowio.FlowData(str(path))
+    assert data.pns_labels == ["CD38 γδ", "µs"]
+    assert np.array_equal(data.as_array(), expected)
+    del data
+    sample = flowkit.Sample(str(path), subsample=10)
+    assert sample.pns_labels == ["CD38 γδ", "µs"]
+    assert np.array_equal(sample.get_events("raw"), expected)
+
+
+def test_a_sparse_file_is_read_at_its_far_end(tmp_path):
+    """The same offsets without 100 MB to write: events of zero are a hole in the file."""
+    path = tmp_path / "sparse.fcs"
+    n_events, n_zero = 1_250_000_000, 1_249_999_800
+    # What the longer numbers take is given back by a note, so that the data begin where they did.
+    write_fcs(path, np.zeros((0, 4)), DETECTORS, markers=["CD38 γδ", "", "", ""], keywords={"note": "x" * 40})
+    text = path.read_bytes().removesuffix(b"00000000").decode()
+    begin = len(text.encode())
+    grown = text.replace("|$TOT|0|", f"|$TOT|{n_events}|")
+    grown = grown.replace(f"|$BEGINDATA|{begin}|$ENDDATA|{begin - 1}|", "|$BEGINDATA|{0}|$ENDDATA|{1}|")
+    end = begin + n_events * 16 - 1
+    grown = grown.replace("{0}", str(begin)).replace("{1}", str(end))
+    surplus = len(grown.encode()) - begin
+    grown = grown.replace("x" * 40, "x" * (40 - surplus))
+    with path.open("wb") as handle:
+        handle.write((grown[:26] + f"{0:>8}{0:>8}" + grown[42:]).encode())
+        handle.seek(begin + n_zero * 16)
+        handle.write(VALUES.tobytes())
+    tube = open_fcs(path, strict=True)
+    assert (tube.n_events, tube.size_bytes, tube.markers[0]) == (n_events, end + 1, "CD38 γδ")
+    assert not tube.read_events(events=slice(0, 1000)).any()
+    np.testing.assert_array_equal(tube.read_events(events=slice(n_zero, None)), VALUES)
+    np.testing.assert_array_equal(tube.read_events(events=[n_events - 1, 0]), [VALUES[-1], [0, 0, 0, 0]])
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from cytomrd.kernels import decode
+from cytomrd.kernels import decode, decode_plain
 
-WAYS = ["compiled", "interpreted"]
+WAYS = ["compiled", "interpreted", "plain"]
 
 
 def function(kernel, way):
+    """The kernel itself, its Python source, or its twin in numpy."""
+    if way == "plain":
+        return getattr(decode_plain, kernel.py_func.__name__)
     return kernel if way == "compiled" else kernel.py_func
 
 
@@ -38,18 +43,6 @@ def test_masks_keep_their_bits_only(dtype, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("order", ["big", "little"])
-def test_24_bit_integers_in_both_byte_orders(order, way):
-    rows = np.random.default_rng(3).integers(0, 256, (130, 6), dtype=np.uint8)
-    masks = np.array([0xFFFFFF, 0x7FFF], dtype=np.uint32)
-    out = np.empty((2, 130))
-    function(decode.columns_of_triples, way)(rows, order == "big", masks, out)
-    for j, mask in enumerate(masks):
-        whole = [int.from_bytes(row[3 * j : 3 * j + 3].tobytes(), order) & int(mask) for row in rows]
-        np.testing.assert_array_equal(out[j], whole)
-
-
-@pytest.mark.parametrize("way", WAYS)
 def test_bytes_of_any_width_and_order(way):
     rows = np.random.default_rng(4).integers(0, 256, (129, 12), dtype=np.uint8)
     widths = np.array([1, 3, 8], dtype=np.uint64)
@@ -66,6 +59,35 @@ def test_bytes_of_any_width_and_order(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("target", [None, np.float32, np.float64])
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_integers_are_converted_in_both_byte_orders(dtype, swap, target, way):
+    raw = np.random.default_rng(5).integers(0, 256, 67 * np.dtype(dtype).itemsize, dtype=np.uint8)
+    raw[: np.dtype(dtype).itemsize] = 255
+    values = raw.view(dtype)
+    top = int(np.iinfo(dtype).max)
+    masks = np.resize(np.array([top, 127, top >> 1], dtype=dtype), 70)
+    out = np.empty(67, dtype=target or dtype)
+    function(decode.convert_integers, way)(values, masks, swap, out)
+    order = {True: "big", False: "little"}[swap == (sys.byteorder == "little")]
+    whole = [int.from_bytes(v.tobytes(), order) & int(m) for v, m in zip(values, masks[:67], strict=True)]
+    np.testing.assert_array_equal(out, np.array(whole, dtype=np.uint64).astype(out.dtype))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("target", [np.uint32, np.float32, np.float64])
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_24_bit_integers_are_converted_in_both_byte_orders(order, target, way):
+    raw = np.random.default_rng(6).integers(0, 256, 3 * 67, dtype=np.uint8)
+    masks = np.resize(np.array([0xFFFFFF, 0x7FFF], dtype=np.uint32), 68)
+    out = np.empty(67, dtype=target)
+    function(decode.convert_triples, way)(raw, masks, order == "big", out)
+    whole = [int.from_bytes(raw[3 * i : 3 * i + 3].tobytes(), order) & int(masks[i]) for i in range(67)]
+    np.testing.assert_array_equal(out, whole)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_antilog_is_the_formula_of_the_standard(way):
     values = np.arange(0.0, 1024.0)
     function(decode.antilog, way)(values, 4.0, 1024.0, 0.1)
@@ -79,7 +101,7 @@ def test_look_up_replaces_each_value(way):
     assert values.tolist() == [30.0, 10.0, 20.0]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS[:2])
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [(b"", []), (b" 12,\r\n3\t004 ", [12, 3, 4]), (b"9007199254740991", [9007199254740991])],
@@ -90,13 +112,30 @@ def test_digits(text, numbers, way):
     assert (out[:n].tolist(), position) == (numbers, len(text))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS[:2])
 @pytest.mark.parametrize("text", [b"1 2x 3", b"-4", b"1.5", b"9007199254740992"])
 def test_what_is_no_whole_number_is_told(text, way):
     assert function(decode.read_digits, way)(np.frombuffer(text, dtype=np.uint8), 0, np.empty(4))[0] == -1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_digits_in_columns(way):
+    read, out = function(decode.columns_of_digits, way), np.empty((2, 2))
+    widths = np.array([3, 4])
+
+    def outcome(*fields):
+        rows = np.frombuffer("".join(fields).encode(), dtype=np.uint8).reshape(2, 7)
+        return read(rows, widths, out)
+
+    assert outcome(" 12", "0034", "5  ", " 6\t ") == -1
+    assert out.tolist() == [[12, 5], [34, 6]]
+    for place, bad in enumerate(["1 2", "    ", "-12", "3,,4"]):
+        fields = ["  1", "   2", "  3", "   4"]
+        fields[place] = bad
+        assert outcome(*fields) == place
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
 def test_digits_go_on_where_they_stopped(way):
     read = function(decode.read_digits, way)
     text, out = np.frombuffer(b"1 2 3 4 5", dtype=np.uint8), np.empty(2)

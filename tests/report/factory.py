@@ -18,7 +18,7 @@ from cytomrd.mrd.hemodilution import HemodilutionResult
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.quantify import quantify_mrd
-from cytomrd.panel_library import read_panel
+from cytomrd.panel.library import read_panel
 from cytomrd.preprocess.transforms import Linear, Logicle
 from cytomrd.run.model import (
     FileResult,

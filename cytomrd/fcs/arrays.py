@@ -1,0 +1,97 @@
+"""Events of a file as one array: all of them, a range, or chosen ones in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cytomrd.errors import FcsError
+
+if TYPE_CHECKING:
+    from cytomrd.fcs.dataset import FcsDataset
+
+__all__ = ["read_array"]
+
+TRANSPOSED_EVENTS = 2048
+STRETCH = 16384
+
+
+def read_array(
+    tube: FcsDataset,
+    columns: list[int],
+    events: slice | Sequence[int] | np.ndarray | None,
+    dtype: np.dtype,
+    out: np.ndarray | None,
+) -> np.ndarray:
+    """What `FcsDataset.read_events` returns, for columns by index."""
+    _check_dtype(tube, dtype)
+    if events is None or isinstance(events, slice):
+        wanted = range(tube.n_events)[slice(None) if events is None else events]
+        if wanted.step == 1:
+            result = _result(out, (len(wanted), len(columns)), dtype)
+            _read_range(tube, columns, wanted, result)
+            return result
+        events = wanted
+    indices = _indices(np.asarray(events), tube.n_events)
+    result = _result(out, (len(indices), len(columns)), dtype)
+    _read_chosen(tube, columns, indices, result)
+    return result
+
+
+def _check_dtype(tube: FcsDataset, dtype: np.dtype) -> None:
+    native = tube.native_dtype
+    if dtype in (np.float64, np.float32, native):
+        return
+    largest = max((c.mask or 0 for c in tube.channels), default=0)
+    if dtype.kind != native.kind or native.kind != "u" or np.iinfo(dtype).max < largest:
+        raise FcsError(f"dtype {dtype} is wanted; allowed are float64, float32 and {native}", keyword="DATA")
+
+
+def _result(out: np.ndarray | None, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
+        raise FcsError(
+            f"out has shape {out.shape} and dtype {out.dtype}; a contiguous array of {shape} and {dtype} is wanted",
+            keyword="DATA",
+        )
+    return out
+
+
+def _read_range(tube: FcsDataset, columns: list[int], events: range, result: np.ndarray) -> None:
+    if not events:
+        return
+    decoder = tube.decoder(len(events))
+    whole = columns == list(range(tube.n_channels))
+    if whole and decoder.stored_dtype is not None:
+        tube.fill_rows(decoder, events, result)
+        return
+    for first, values in tube.blocks(TRANSPOSED_EVENTS, events.start, events.stop):
+        at = first - events.start
+        result[at : at + values.shape[1]] = (values if whole else values[columns]).T
+
+
+def _indices(events: np.ndarray, n_events: int) -> np.ndarray:
+    if events.dtype == bool:
+        events = np.flatnonzero(events) if len(events) == n_events else np.array([-1])
+    events = events.astype(np.int64) if events.size else np.empty(0, dtype=np.int64)
+    if events.size and (events.min() < 0 or events.max() >= n_events):
+        raise FcsError(f"an event index is outside 0 to {n_events - 1}", keyword="DATA")
+    return events
+
+
+def _read_chosen(tube: FcsDataset, columns: list[int], events: np.ndarray, result: np.ndarray) -> None:
+    order = np.argsort(events, kind="stable")
+    ascending = events[order]
+    done = 0
+    while done < len(ascending):
+        # Stretches without a wanted event are skipped.
+        start = int(ascending[done])
+        last = int(np.searchsorted(ascending, start + STRETCH))
+        for first, values in tube.blocks(STRETCH, start, int(ascending[last - 1]) + 1):
+            low, high = np.searchsorted(ascending, [first, first + values.shape[1]])
+            picked = values[np.ix_(columns, ascending[low:high] - first)]
+            result[order[low:high]] = picked.T
+        done = last
