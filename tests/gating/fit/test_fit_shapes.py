@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from matplotlib.path import Path as Outline
 
 from cytomrd.errors import GateError
+from cytomrd.gating.apply import ArrayDataset, apply_gates
 from cytomrd.gating.fit import fit_ellipse, fit_singlets, logicle_width
+from cytomrd.gating.gates import Dimension, GatingStrategy, PolygonGate
 
 
 def scatter(seed, n, *, curve=0.93, cv=0.035, gain=1.9, doublets=0.0):
@@ -21,7 +22,8 @@ def scatter(seed, n, *, curve=0.93, cv=0.035, gain=1.9, doublets=0.0):
 
 
 def inside(vertices, x, y):
-    return Outline(vertices).contains_points(np.c_[x, y])
+    gate = PolygonGate("inside", (Dimension("x"), Dimension("y")), tuple(map(tuple, vertices)))
+    return apply_gates(ArrayDataset(np.c_[x, y], ("x", "y")), GatingStrategy((gate,))).members("inside")
 
 
 @pytest.mark.parametrize("doublets", [0.0, 0.03, 0.15, 0.35])
