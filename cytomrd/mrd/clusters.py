@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cytomrd.mrd.light_chain import NORMAL_KAPPA
-from cytomrd.mrd.mixture import Block, Mixture, join_components, log_sum, needed_gain
+from cytomrd.mrd.mixture import MIN_GAIN, Block, Mixture, join_components, log_sum
 from cytomrd.mrd.splits import split_components
 
 __all__ = ["fit_clusters"]
@@ -141,7 +141,7 @@ def _moments(blocks: Sequence[Block], shares: Sequence[np.ndarray], d: int) -> t
 def _best_addition(search: _Search, mixture: Mixture) -> Mixture | None:
     """The component that raises the likelihood most, as a mixture of one; None where none is worth it."""
     candidates = sorted(_seed_gains(search), key=lambda c: -c[0])
-    best, best_gain, tried = None, 0.0, []
+    best, best_gain, tried = None, MIN_GAIN, []
     for gain, tube, row, size, scale, kappa in candidates:
         if gain < MIN_SEED_GAIN or len(tried) >= N_REFINED:
             break
@@ -264,7 +264,7 @@ def _seed_component(search, mixture, tube, row, size, scale, kappa) -> Mixture:
 
 
 def _refine(search: _Search, part: Mixture) -> tuple[Mixture, float]:
-    """Expectation-maximisation of one component against the mixture held fixed, and its gain beyond chance."""
+    """Expectation-maximisation of one component against the mixture held fixed, and its gain in log likelihood."""
     gain = -np.inf
     for step in range(N_REFINE_STEPS + 1):
         shares, gain = [], 0.0
@@ -281,8 +281,7 @@ def _refine(search: _Search, part: Mixture) -> tuple[Mixture, float]:
         part = part.step(search.blocks, shares)
         counts = np.array([s.sum() for s in shares])
         part = replace(part, weight=np.full((len(counts), 1), min(counts.sum() / search.totals.sum(), 0.98)))
-    n = float(sum(s.sum() for s in shares))
-    return part, gain - needed_gain(n, part.mean.shape[1]) if n >= 4.0 else -np.inf
+    return part, gain if sum(s.sum() for s in shares) >= 4.0 else -np.inf
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -34,8 +34,9 @@ POLYCLONAL_POSTERIOR = 0.05
 AGREEING_POSTERIOR = 0.95
 # Fewer of a cluster's evaluable cells than this with one light chain: normal cells lie among it.
 MIN_PURITY = 0.75
-# Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion.
-SUSPICIOUS_POSTERIOR = 0.95
+# Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion. Three
+# and more are less common.
+SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
 # Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
 MIN_EVALUABLE = 0.35
 # Without light chains a cluster must hold this many times the normal plasma cells expected with its aberrancies.
@@ -151,7 +152,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"
         if light is None and n > 5.0 * facts.expected:
             return "clonal", f"{count}; no light chain measured"
-    if measured and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR:
+    if measured and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR[min(facts.n_aberrant, 3)]:
         return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
     if measured and light.by_ratio and facts.n_aberrant <= 1:
         return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"

@@ -15,13 +15,16 @@ import numpy as np
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 
-__all__ = ["Block", "Mixture", "join_components", "log_sum", "needed_gain"]
+__all__ = ["MIN_GAIN", "Block", "Mixture", "join_components", "log_sum"]
 
 # Prior SD of a component in units of the main population's own SD, and its worth in events per marker.
 PRIOR_SD = 1.0
 PRIOR_EVENTS_PER_MARKER = 1.5
 # SD of the shift of one component between tubes, in the same units.
 TUBE_SHIFT_SD = 0.6
+# One more component must raise the log likelihood by this much. Its share, its means and its variances alone, found at
+# the best of many places, gain 15 to 20 where there is nothing: every clump of a wide population would be a cluster.
+MIN_GAIN = 25.0
 _LOG_2PI = float(np.log(2.0 * np.pi))
 
 
@@ -159,25 +162,6 @@ def evaluable_fraction(blocks: Sequence[Block], shares: Sequence[np.ndarray]) ->
             clear += float(r[(block.chains == KAPPA) | (block.chains == LAMBDA)].sum())
             total += float(r.sum())
     return (clear + 0.9) / (total + 1.0)
-
-
-def needed_gain(n_events: float, n_markers: int) -> float:
-    """Gain in log likelihood that one more component of ``n_events`` must bring (Schwarz 1978).
-
-    Half the log of its events for its share, its means and its variances; variances count as far as the data, not the
-    prior, set them, and covariances of a small component are the prior's. Less would let every clump of a wide
-    population become a cluster of its own.
-
-    Examples
-    --------
-    >>> from cytomrd.mrd.mixture import needed_gain
-    >>> round(needed_gain(30, 8))
-    25
-    """
-    n = max(n_events, 3.0)
-    own = n / (n + PRIOR_EVENTS_PER_MARKER * n_markers)
-    n_parameters = 1 + n_markers + own * n_markers
-    return 0.5 * n_parameters * float(np.log(n))
 
 
 def join_components(mixture: Mixture, others: Mixture) -> Mixture:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cytomrd.mrd.mixture import Block, Mixture, log_sum, needed_gain
+from cytomrd.mrd.mixture import MIN_GAIN, Block, Mixture, log_sum
 
 __all__ = ["split_components"]
 
@@ -53,7 +53,7 @@ def _best_split(mixture: Mixture, k: int, blocks: Sequence[Block]) -> Mixture | 
     if sum(p.total for p in parts) < MIN_EVENTS:
         return None
     spread = np.sqrt(np.diag(mixture.cov[k]))
-    best, best_gain = None, 0.0
+    best, best_gain = None, MIN_GAIN
     for marker in np.argsort(-spread, kind="stable")[:N_MARKERS_TRIED]:
         if spread[marker] < WIDE_SD:
             break
@@ -64,7 +64,7 @@ def _best_split(mixture: Mixture, k: int, blocks: Sequence[Block]) -> Mixture | 
 
 
 def _try_split(one: Mixture, marker: int, parts: list[Block]) -> tuple[Mixture | None, float]:
-    """Two components from one, at first side by side on one marker; their gain over it beyond what chance gives."""
+    """Two components from one, at first side by side on one marker; their gain over it in log likelihood."""
     before = sum(float(p.weight @ one.log_parts(t, p)[:, 0]) for t, p in enumerate(parts))
     spread = np.sqrt(one.cov[0, marker, marker])
     two = Mixture(
@@ -80,8 +80,7 @@ def _try_split(one: Mixture, marker: int, parts: list[Block]) -> tuple[Mixture |
         if (two.weight[0] * sum(p.total for p in parts)).min() < MIN_PART:
             return None, -np.inf
     after = sum(float(p.weight @ log_sum(two.log_parts(t, p))) for t, p in enumerate(parts))
-    smaller = float(two.weight[0].min()) * sum(p.total for p in parts)
-    return two, after - before - needed_gain(smaller, two.mean.shape[1])
+    return two, after - before
 
 
 def _alone(mixture: Mixture, chosen: list[int]) -> Mixture:

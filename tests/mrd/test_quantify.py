@@ -63,7 +63,7 @@ def test_low_n_asks_for_more():
     result = quantify_mrd(calls((100, 0, 0)), {"1": 1_200_000}, SPEC, pull=1)
     assert result.status == "NOT_EVALUABLE"
     assert result.events_needed == 1_800_000
-    assert any("1800000" in f for f in result.flags)
+    assert any("1,800,000" in f for f in result.flags)
 
 
 def test_hemodilution_takes_the_negative_away():
