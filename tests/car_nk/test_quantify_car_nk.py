@@ -186,10 +186,10 @@ def _coverage(n_runs, seed, settings_list):
 
 def test_coverage_and_bias_small():
     grid = [(5_000, 0.0025, 0.02), (30_000, 0.0005, 0.002), (30_000, 0.05, 0.3), (30_000, 0.01, 0.0)]
-    fraction, per_ul, false, bias = _coverage(40, 4, grid)
-    # 160 runs: 0.95 less three standard errors of a run of simulations.
-    assert fraction >= 0.90
-    assert per_ul >= 0.90
+    fraction, per_ul, false, bias = _coverage(25, 4, grid)
+    # 100 runs: 0.95 less three standard errors of simulations.
+    assert fraction >= 0.88
+    assert per_ul >= 0.88
     assert false == 0
     assert abs(bias) < 0.02
 
