@@ -18,7 +18,7 @@ FAR = np.float32(1e15)
 
 @kernel
 def nearest_column(x, columns, distance, bits):
-    """The column of columns float32 (multiple of DIMS, width) nearest to x float32 (multiple of DIMS,), first of equals.
+    """The column of columns float32 (multiple of DIMS, width) nearest to x float32 (multiple of DIMS,), first of ties.
 
     distance float32 (width,) is scratch, and bits int32 (width,) the same memory.
     """
