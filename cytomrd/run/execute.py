@@ -22,7 +22,7 @@ from cytomrd.run.mrd_sample import Blank, ClonesOfSample, call_sample, finish_mr
 from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["execute_plan"]
+__all__ = ["execute_plan", "run_tasks"]
 
 Progress = Callable[[str, int], None]
 
@@ -54,7 +54,7 @@ def execute_plan(plan: RunPlan, settings: RunSettings, *, jobs: int = 1, progres
     controls = _subject_controls(plan, settings, jobs)
     tasks = [(s, plan.panels, settings, plan.folder, controls.get(_control_key(s))) for s in plan.samples]
     gated: dict[str, GatedSample] = {}
-    for sample in _run(_gate_sample, tasks, jobs):
+    for sample in run_tasks(_gate_sample, tasks, jobs):
         gated[sample.planned.sample_id] = sample
         if progress is not None:
             progress(sample.planned.sample_id, sum(f.n_events for f in sample.planned.files))
@@ -64,7 +64,8 @@ def execute_plan(plan: RunPlan, settings: RunSettings, *, jobs: int = 1, progres
     return RunResult(folder=str(plan.folder), samples=samples, notes=plan.notes, provenance={})
 
 
-def _run(function, tasks: list[tuple], jobs: int) -> Iterator:
+def run_tasks(function, tasks: list[tuple], jobs: int) -> Iterator:
+    """Call ``function`` with each task, in this process or in several; results come as they are done."""
     if jobs <= 1 or len(tasks) <= 1:
         yield from (function(*task) for task in tasks)
         return
@@ -97,7 +98,7 @@ def _subject_controls(plan: RunPlan, settings: RunSettings, jobs: int) -> dict[t
         if sample.controls:
             wanted.setdefault(_control_key(sample), sample)
     tasks = [(key, s.controls, plan.panels, settings, plan.folder) for key, s in wanted.items()]
-    return dict(_run(_control_task, tasks, jobs))
+    return dict(run_tasks(_control_task, tasks, jobs))
 
 
 def _control_task(key, controls: tuple[PlannedFile, ...], panels: Mapping[str, Panel], settings, folder):
