@@ -111,7 +111,7 @@ def cluster_tube(
     tube = panel.tube(planned.tube)
     markers = tuple(m for m, d in fitted.axes.items() if d.transform is not None and tube.channel(m).role != "time")
     clustered = tuple(m for m in markers if _is_clustered(tube, m))
-    positions = source.positions(markers)
+    positions, raw_dtype = source.positions(markers)
     columns = [markers.index(m) for m in clustered]
     nodes, cluster, error = _map(positions[:, columns], choices, settings.random_state)
     joined = metacluster_nodes(nodes, choices.n_metaclusters)
@@ -142,7 +142,7 @@ def cluster_tube(
             "topographic_error": _topology(positions[:, columns], nodes, choices.grid),
         },
     )
-    write_event_table(target, table, source.linear(markers), dtype=source.exact_dtype)
+    write_event_table(target, table, source.linear(markers), dtype=raw_dtype)
     return TubeClusters(
         tube=planned.tube,
         file=planned.row.file,
@@ -164,20 +164,17 @@ class _Source:
     spillover: object
     events: np.ndarray
 
-    @property
-    def exact_dtype(self) -> np.dtype:
-        """float32 where that holds the file's values, else float64."""
-        native = self.dataset.native_dtype
-        fits = native == np.float32 or (native.kind == "u" and native.itemsize <= 2)
-        return np.dtype(np.float32 if fits else np.float64)
-
-    def positions(self, markers: tuple[str, ...]) -> np.ndarray:
-        """float32 (n_events, n_markers), on the panel's scales."""
+    def positions(self, markers: tuple[str, ...]) -> tuple[np.ndarray, np.dtype]:
+        """float32 (n_events, n_markers) on the panel's scales, and the smallest type that holds the raw values."""
         axes = [self.fitted.axes[m] for m in markers]
+        columns = [self.dataset.detectors.index(axis.channel) for axis in axes]
         out = np.empty((len(self.events), len(markers)), dtype=np.float32)
+        fits = True
         for first, values in self._chunks():
             out[first : first + len(values)] = self._on(values, axes)
-        return out
+            raw = values[:, columns]
+            fits = fits and np.array_equal(raw.astype(np.float32), raw, equal_nan=True)
+        return out, np.dtype(np.float32 if fits else np.float64)
 
     def linear(self, markers: tuple[str, ...]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield (first, raw, compensated), both float64 (n, n_markers), in order."""
