@@ -10,7 +10,7 @@ import click
 from cytomrd.cli.progress import progress_bar
 
 EXIT_SOME_FAILED = 4
-LARGEST_SIDE = 100
+LARGEST_SIDE = 50
 
 
 def _grid(ctx, param, value: str) -> tuple[int, int]:

@@ -93,53 +93,32 @@ def cluster_tube(
     GateError
         If the tube does not gate the population, or no event of it can be placed.
     """
-    dataset = open_fcs(planned.path, strict=settings.strict)
-    spillover = file_spillover(dataset, settings, folder)
-    fitted = fit_gates(
-        dataset,
-        panel,
-        planned.tube,
-        match=planned.match,
-        spillover=spillover,
-        controls=controls or {},
-        random_state=settings.random_state,
-    )
     population = choices.population or default_population(panel, planned.tube)
-    gated = apply_gates(dataset, fitted.strategy, spillover=spillover)
-    events = _events_of(population, gated)
-    source = _Source(dataset, fitted, spillover, events)
-    tube = panel.tube(planned.tube)
-    markers = tuple(m for m, d in fitted.axes.items() if d.transform is not None and tube.channel(m).role != "time")
+    source, gated = _gate(planned, panel, settings, folder, controls or {}, population)
+    tube, axes = panel.tube(planned.tube), source.fitted.axes
+    markers = tuple(m for m, d in axes.items() if d.transform is not None and tube.channel(m).role != "time")
     clustered = tuple(m for m in markers if _is_clustered(tube, m))
     positions, raw_dtype = source.positions(markers)
-    columns = [markers.index(m) for m in clustered]
-    nodes, cluster, error = _map(positions[:, columns], choices, settings.random_state)
-    joined = metacluster_nodes(nodes, choices.n_metaclusters)
-    of_node = _by_size(joined, cluster)
-    metacluster = np.where(cluster >= 0, of_node[cluster], -1).astype(np.int32)
+    used = np.ascontiguousarray(positions[:, [markers.index(m) for m in clustered]])
+    nodes, cluster, error = _map(used, choices, settings.random_state)
+    of_node = _by_size(metacluster_nodes(nodes, choices.n_metaclusters), cluster)
+    n_placed = int((cluster >= 0).sum())
     table = EventTable(
         positions=positions,
-        events=events,
+        events=source.events,
         cluster=cluster,
-        metacluster=metacluster,
-        populations=_deepest(gated, fitted, events),
+        metacluster=np.where(cluster >= 0, of_node[cluster], -1).astype(np.int32),
+        populations=_deepest(gated, source.fitted, source.events),
         file=planned.row.file,
-        var=_var(tube, fitted, markers, clustered),
+        var=_var(tube, source.fitted, markers, clustered),
         uns={
-            **_origin(planned, panel, dataset, fitted, population),
-            "settings": {
-                "grid": np.array(choices.grid),
-                "random_state": settings.random_state,
-                "max_events": choices.max_events or len(events),
-                "n_metaclusters": int(joined.max()) + 1,
-                "rule": "batch",
-                "n_passes": N_PASSES,
-            },
+            **_origin(planned, panel, source, population),
+            **_settings(choices, settings.random_state, min(choices.max_events or n_placed, n_placed)),
             "markers_clustered": list(clustered),
             "nodes": nodes,
             "node_metacluster": of_node,
             "quantisation_error": error,
-            "topographic_error": _topology(positions[:, columns], nodes, choices.grid),
+            "topographic_error": _topology(used, nodes, choices.grid),
         },
     )
     write_event_table(target, table, source.linear(markers), dtype=raw_dtype)
@@ -147,8 +126,8 @@ def cluster_tube(
         tube=planned.tube,
         file=planned.row.file,
         population=population,
-        n_events=len(events),
-        n_metaclusters=int(joined.max()) + 1,
+        n_events=len(source.events),
+        n_metaclusters=int(of_node.max()) + 1,
         markers=markers,
         rows=tuple(_rows(planned, population, markers, table, of_node)),
         target=target.name,
@@ -191,6 +170,23 @@ class _Source:
             yield first, self.dataset.read_events(events=self.events[first : first + CHUNK])
 
 
+def _gate(planned: PlannedFile, panel: Panel, settings: RunSettings, folder, controls, population: str):
+    """The events of the population, and what every event is in: gates fitted and applied as `gate` does."""
+    dataset = open_fcs(planned.path, strict=settings.strict)
+    spillover = file_spillover(dataset, settings, folder)
+    fitted = fit_gates(
+        dataset,
+        panel,
+        planned.tube,
+        match=planned.match,
+        spillover=spillover,
+        controls=controls,
+        random_state=settings.random_state,
+    )
+    gated = apply_gates(dataset, fitted.strategy, spillover=spillover)
+    return _Source(dataset, fitted, spillover, _events_of(population, gated)), gated
+
+
 def _events_of(population: str, gated: GatedEvents) -> np.ndarray:
     if population == ROOT:
         return np.arange(gated.n_total)
@@ -214,7 +210,6 @@ def _map(positions: np.ndarray, choices: ClusterChoices, seed: int) -> tuple[np.
     if choices.max_events is not None and usable.size > choices.max_events:
         chosen = np.random.default_rng(seed).choice(usable.size, choices.max_events, replace=False)
         usable = usable[np.sort(chosen)]
-    positions = np.ascontiguousarray(positions)
     training = positions if usable.size == len(positions) else positions[usable]
     nodes = fit_som_batch(training, choices.grid, n_passes=N_PASSES, random_state=seed)
     cluster, distances = map_events(positions, nodes)
@@ -258,17 +253,28 @@ def _var(tube: TubeSpec, fitted: FittedGates, markers, clustered) -> dict[str, l
     }
 
 
-def _origin(planned: PlannedFile, panel: Panel, dataset: FcsDataset, fitted: FittedGates, population: str) -> dict:
+def _origin(planned: PlannedFile, panel: Panel, source: _Source, population: str) -> dict:
     return {
         "cytomrd": __version__,
         "sample_id": planned.row.sample_id,
         "file": planned.row.file,
-        "sha256": dataset.sha256,
+        "sha256": source.dataset.sha256,
         "panel": panel.id,
         "panel_version": panel.version,
         "tube": planned.tube,
         "population": population,
-        "notes": list(fitted.notes),
+        "notes": list(source.fitted.notes),
+    }
+
+
+def _settings(choices: ClusterChoices, seed: int, n_trained: int) -> dict:
+    return {
+        "grid": np.array(choices.grid),
+        "random_state": seed,
+        "rule": "batch",
+        "n_passes": N_PASSES,
+        "n_trained": n_trained,
+        "n_metaclusters": choices.n_metaclusters,
     }
 
 

@@ -115,6 +115,8 @@ def test_training_refuses_nothing_to_train_on(fit):
     for wrong in ({"grid": (0, 3)}, {"n_passes": 0}):
         with pytest.raises(GateError, match="at least 1"):
             fit(cells(10), **wrong)
+    with pytest.raises(GateError, match="at most 2,500"):
+        fit(cells(10), grid=(51, 50))
 
 
 def test_schedule_is_flowsoms():
