@@ -21,8 +21,9 @@ RATES = (0.05, 0.01)
 RADIUS_QUANTILE = 0.67
 MAX_NODES = 2500
 DRAWS = 1 << 16
-# Steps of the batch rule in a pass. With fewer, nodes lag behind the falling radius; more gain nothing.
-STEPS = 50
+# Steps of the batch rule in a pass, each of every 53rd event. With fewer, nodes lag behind the falling radius; more
+# gain nothing. A prime, so that events of kinds that alternate are drawn evenly.
+STEPS = 53
 # Events that a thread takes at a time, and at most how many shares a step has, whatever the number of threads.
 SHARE, N_SHARES = 2048, 8
 
@@ -94,7 +95,7 @@ def fit_som_batch(
     n_threads: int = 1,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Train a map by steps over an even fiftieth of the events each, in place of one event.
+    """Train a map by steps over an even share of the events each, 1 in 53, in place of one event.
 
     In a step every node moves towards the mean of the events that are nearest to it or to a node within the radius,
     ``1 - (1 - rate)^m`` of the way for m events: as far as m single steps of FlowSOM's rule would take it. Radius and

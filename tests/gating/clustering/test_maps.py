@@ -142,6 +142,19 @@ def test_error_and_topology_are_those_of_flowsom(fit):
     assert ours[1] < theirs[1] + 0.05
 
 
+@pytest.mark.parametrize("order", ["alternating", "sorted"])
+def test_order_of_the_events_does_no_harm(order):
+    rng = np.random.default_rng(1)
+    mixed = rng.normal(0, 0.1, (6000, 4)) + np.repeat(rng.uniform(0, 2, (10, 4)), 600, axis=0)
+    ordered = mixed if order == "sorted" else mixed.reshape(10, 600, 4).transpose(1, 0, 2).reshape(-1, 4)
+    shuffled = rng.permutation(mixed)
+
+    def error(events):
+        return np.mean([map_events(events, fit_som_batch(events, (6, 6), random_state=s))[1].mean() for s in range(5)])
+
+    assert error(ordered) < 1.03 * error(shuffled)
+
+
 def test_topographic_error_counts_torn_events():
     nodes = np.array([[0.0], [10.0], [1.0], [11.0]])
     # nodes 0 and 2 lie two steps apart on the grid of one row, and next to each other in the data
