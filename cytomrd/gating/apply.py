@@ -24,8 +24,6 @@ __all__ = [
     "transform_events",
 ]
 
-# A block's columns stay in the second-level cache.
-BLOCK_EVENTS = 8192
 # Starting a thread and merging its counts must cost little beside its work.
 EVENTS_WORTH_A_THREAD = 250_000
 
@@ -159,7 +157,7 @@ class ArrayDataset:
         """Number of events."""
         return self.events.shape[0]
 
-    def blocks(self, n_events: int = BLOCK_EVENTS, start: int = 0, stop: int | None = None):
+    def blocks(self, n_events: int = 8192, start: int = 0, stop: int | None = None):
         """Yield (first event, float64 (n_channels, n)) for events start..stop."""
         stop = self.n_events if stop is None else min(stop, self.n_events)
         for first in range(start, stop, n_events):
@@ -217,12 +215,13 @@ def apply_gates(
 
     Notes
     -----
-    Memory is that of a few blocks a thread (below 4 MB for up to 40 channels), of what is returned,
-    and of the counts that medians are read from (43 kB a thread for each dimension and each of the
-    populations and 64 more). An event with a NaN or an infinite value in a channel that a gate uses
-    is in no population.
+    A thread's blocks take at most 4 MB, whatever the file and its channels. Beside them there is what
+    is returned, and in each thread the counts asked for: 8 bytes a bin of a histogram, and for medians
+    43 kB a dimension and each of the populations and 64 more. An event with a NaN or an infinite value
+    in a channel that a gate uses is in no population.
     """
     from cytomrd.gating.collect import Collector, gathered
+    from cytomrd.gating.encode import encode_program, events_in_a_block
     from cytomrd.gating.evaluate import BlockEvaluator
     from cytomrd.gating.program import compile_strategy
 
@@ -233,11 +232,13 @@ def apply_gates(
         Collector(program, codes[s.start : s.stop], s.start, histograms, compartments, medians) for s in stretches
     ]
     done = _SharedProgress(progress, dataset.n_events)
+    block_size = min(events_in_a_block(program), max(dataset.n_events, 1))
+    encoded = encode_program(program)
 
     def run(collector: Collector, events: range) -> None:
-        evaluator = BlockEvaluator(program, min(BLOCK_EVENTS, max(len(events), 1)))
+        evaluator = BlockEvaluator(program, block_size, encoded)
         part = {} if len(stretches) == 1 else {"start": events.start, "stop": events.stop}
-        for first, values in dataset.blocks(n_events=BLOCK_EVENTS, **part):
+        for first, values in dataset.blocks(n_events=block_size, **part):
             n_bad = evaluator.run(values)
             collector.add(first, values, evaluator, n_bad)
             done.add(values.shape[1])
@@ -251,10 +252,9 @@ def apply_gates(
 
 
 def _stretches(n_events: int, n_threads: int) -> list[range]:
-    """Neighbouring ranges of whole blocks, one a thread; fewer where there is little to share."""
+    """Neighbouring ranges, one a thread; fewer where there is little to share."""
     n = max(1, min(n_threads, n_events // EVENTS_WORTH_A_THREAD))
-    n_blocks = -(-n_events // BLOCK_EVENTS)
-    edges = [min(n_events, BLOCK_EVENTS * (n_blocks * i // n)) for i in range(n + 1)]
+    edges = [n_events * i // n for i in range(n + 1)]
     return [range(a, b) for a, b in pairwise(edges)]
 
 
@@ -298,6 +298,7 @@ def transform_events(
     numpy.ndarray
         float64 of shape (n_events, n_dimensions).
     """
+    from cytomrd.gating.encode import encode_program, events_in_a_block
     from cytomrd.gating.evaluate import BlockEvaluator
     from cytomrd.gating.program import compile_strategy
 
@@ -305,8 +306,9 @@ def transform_events(
     program = compile_strategy(empty, detectors, spillover)
     columns = [program.column_of(axis) for axis in dimensions]
     out = np.empty((len(values), len(columns)))
-    evaluator = BlockEvaluator(program, BLOCK_EVENTS, exact=True)
-    for first, block in ArrayDataset(values, detectors).blocks(BLOCK_EVENTS):
+    block_size = events_in_a_block(program)
+    evaluator = BlockEvaluator(program, block_size, encode_program(program, exact=True))
+    for first, block in ArrayDataset(values, detectors).blocks(block_size):
         evaluator.run(block)
         n = block.shape[1]
         for j, column in enumerate(columns):

@@ -12,7 +12,11 @@ from cytomrd.kernels import block as of
 from cytomrd.kernels.near_gates import CELLS, grid_of_polygon
 from cytomrd.preprocess.transforms import ScaleTable, scale_grid, scale_table
 
-__all__ = ["Buffers", "EncodedProgram", "encode_program", "new_buffers"]
+__all__ = ["Buffers", "EncodedProgram", "encode_program", "events_in_a_block", "new_buffers"]
+
+# What a block takes of memory at most; at 8192 events the columns of usual panels stay in the second-level cache.
+BLOCK_BYTES = 3_800_000
+MOST_EVENTS = 8192
 
 
 class EncodedProgram(NamedTuple):
@@ -82,6 +86,15 @@ class Buffers(NamedTuple):
     spare: np.ndarray
 
 
+def events_in_a_block(program: Program) -> int:
+    """How many events a block may hold, so that all that belongs to it stays below 4 MB."""
+    # The file's bytes and their decoded columns, what `Buffers` holds, pattern bits and median bins.
+    n_channels, n_populations = len(program.detectors), len(program.populations)
+    columns = 2 * n_channels + len(program.sources) + len(program.columns) + 3
+    an_event = 8 * columns + n_populations + 2 + 8 * (1 + n_populations // 64) + 4
+    return max(256, min(MOST_EVENTS, BLOCK_BYTES // an_event // 256 * 256))
+
+
 def new_buffers(program: Program, block_size: int) -> Buffers:
     """Buffers for blocks of at most ``block_size`` events."""
     return Buffers(
@@ -108,14 +121,22 @@ def encode_program(program: Program, *, exact: bool = False) -> EncodedProgram:
 
 
 class _Flat:
-    """Parts put one behind the other, and the range of each."""
+    """Parts put one behind the other, and the range of each; one with a known ``key`` is there already."""
 
     def __init__(self, dtype, width: int | None = None):
         self._dtype, self._shape = dtype, (0,) if width is None else (0, width)
         self._parts: list[np.ndarray] = []
+        self._ranges: dict[object, tuple[int, int]] = {}
         self._size = 0
 
-    def add(self, part) -> tuple[int, int]:
+    def add(self, part, key=None) -> tuple[int, int]:
+        if key is None:
+            return self._append(part)
+        if key not in self._ranges:
+            self._ranges[key] = self._append(part)
+        return self._ranges[key]
+
+    def _append(self, part) -> tuple[int, int]:
         part = np.asarray(part, dtype=self._dtype).reshape(-1, *self._shape[1:])
         self._parts.append(part)
         self._size += len(part)
@@ -173,11 +194,12 @@ def _columns(program: Program, tables: list[ScaleTable | None]) -> dict[str, np.
             continue
         found["column_kind"][i], found["column_constants"][i] = column.scale.kind, column.scale.constants
         if table is not None:
-            found["column_part"][i] = pieces.add(table.pieces)
+            found["column_part"][i] = pieces.add(table.pieces, column.transform)
             found["column_offset"][i], found["column_first"][i] = table.offset, table.first
             found["column_zero"][i] = table.zero
         elif (grid := scale_grid(column.transform)) is not None:
-            found["column_part"][i], found["column_starts"][i] = segments.add(grid.segments), starts.add(grid.starts)
+            found["column_part"][i] = segments.add(grid.segments, column.transform)
+            found["column_starts"][i] = starts.add(grid.starts, column.transform)
             found["column_steps"][i] = grid.n_steps
             found["column_offset"][i], found["column_first"][i] = grid.offset, grid.first
     return {**found, "pieces": pieces.array(), "segments": segments.array(), "starts": starts.array()}

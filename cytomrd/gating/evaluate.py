@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cytomrd.gating.encode import encode_program, new_buffers
+from cytomrd.gating.encode import EncodedProgram, new_buffers
 from cytomrd.gating.program import Program
 from cytomrd.kernels.block import run_block
 
@@ -25,9 +25,10 @@ class BlockEvaluator:
         From :func:`cytomrd.gating.program.compile_strategy`, with every extra axis already added.
     block_size
         Most events that a block holds.
-    exact
-        Compute every position exactly; else look costly scales up, which changes no membership
-        and moves a position by at most ``errors``.
+    encoded
+        The program as arrays (:func:`cytomrd.gating.encode.encode_program`), which several evaluators can share.
+        Encoded to be exact, every position is computed exactly; else costly scales are looked up, which changes no
+        membership and moves a position by at most ``errors``.
 
     Attributes
     ----------
@@ -42,9 +43,9 @@ class BlockEvaluator:
         float64 (n_columns,): bound on the error of each column of ``scaled``.
     """
 
-    def __init__(self, program: Program, block_size: int, *, exact: bool = False):
+    def __init__(self, program: Program, block_size: int, encoded: EncodedProgram):
         self.program = program
-        self._encoded = encode_program(program, exact=exact)
+        self._encoded = encoded
         self._buffers = new_buffers(program, block_size)
         self.errors = self._encoded.column_error
         self.finite, self.linear, self.scaled, self.members = self._buffers[:4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from cytomrd.errors import FcsError
 from cytomrd.gating.apply import ArrayDataset, HistogramRequest, apply_gates
 from cytomrd.gating.edges import interval_of_values
+from cytomrd.gating.encode import encode_program
 from cytomrd.gating.evaluate import BlockEvaluator
 from cytomrd.gating.gates import (
+    ROOT,
     BooleanGate,
     Dimension,
     EllipsoidGate,
@@ -72,8 +75,8 @@ def test_events_on_edges_are_decided_by_exact_positions(x_scale, y_scale):
     strategy = strategy_on(x_scale, y_scale)
     events = events_on_the_edges(x_scale, y_scale, np.random.default_rng(9))
     program = compile_strategy(strategy, ("X", "Y"))
-    exact = BlockEvaluator(program, len(events), exact=True)
-    quick = BlockEvaluator(program, len(events))
+    exact = BlockEvaluator(program, len(events), encode_program(program, exact=True))
+    quick = BlockEvaluator(program, len(events), encode_program(program))
     assert max(exact.errors) == 0.0
     assert max(quick.errors) > 0.0
     block = np.ascontiguousarray(events.T)
@@ -173,7 +176,7 @@ def test_the_block_kernel_without_the_compiler():
     )
     events = np.exp(np.random.default_rng(8).normal(5, 3, (2, 300)))
     events[0, :4] = np.nan, np.inf, -1e9, 0.0
-    compiled, plain = BlockEvaluator(program, 300), BlockEvaluator(program, 300)
+    compiled, plain = (BlockEvaluator(program, 300, encode_program(program)) for _ in range(2))
     n_bad = compiled.run(events)
     with np.errstate(all="ignore"):
         assert run_block.py_func(events, 300, plain._encoded, plain._buffers) == n_bad == 2
@@ -181,19 +184,30 @@ def test_the_block_kernel_without_the_compiler():
     assert compiled.members.any(axis=1).all()
 
 
-def test_memory_does_not_grow_with_the_events():
-    strategy = strategy_on(Logicle(), Hyperlog())
-    events = np.exp(np.random.default_rng(4).normal(5, 2, (400_000, 2)))
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("n_channels", [2, 60])
+def test_a_thread_takes_four_megabytes_whatever_the_file(n_channels, n_threads):
+    detectors = tuple(f"FL{i}-A" for i in range(n_channels))
+    scales = {"x": Logicle(), "y": Hyperlog()}
+    gates = tuple(
+        # One below the other: independent gates would have as many membership patterns as there are events.
+        PolygonGate(
+            f"p{i}", (Dimension(a, transform="x"), Dimension(b, transform="y")), PENTAGON, f"p{i - 1}" if i else ROOT
+        )
+        for i, (a, b) in enumerate(pairwise(detectors))
+    )
+    events = np.exp(np.random.default_rng(4).normal(5, 2, (1_000_000, n_channels)).astype(np.float32))
 
     def peak_beyond_codes(n: int) -> int:
-        dataset = ArrayDataset(events[:n], ("X", "Y"))
-        apply_gates(dataset, strategy)
+        dataset = ArrayDataset(events[:n], detectors)
+        apply_gates(dataset, GatingStrategy(gates, scales), n_threads=n_threads)
         tracemalloc.start()
-        gated = apply_gates(dataset, strategy)
+        gated = apply_gates(dataset, GatingStrategy(gates, scales), n_threads=n_threads)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak - gated.codes.nbytes
 
-    few, many = peak_beyond_codes(50_000), peak_beyond_codes(400_000)
-    assert many < few + 200_000
-    assert many < 4_000_000
+    few, many = peak_beyond_codes(500_000), peak_beyond_codes(1_000_000)
+    # The encoded program (a grid of 16 kB a polygon) is shared.
+    assert many < 4_000_000 * n_threads + 20_000 * len(gates) + 2e5
+    assert many < few + 500_000
