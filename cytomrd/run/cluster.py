@@ -13,11 +13,11 @@ from cytomrd.gating.gates import ROOT
 from cytomrd.panel import Panel
 from cytomrd.run.car_nk_sample import subject_control
 from cytomrd.run.cluster_tube import ClusterChoices, TubeClusters, cluster_tube
-from cytomrd.run.execute import run_tasks
 from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.results import safe_name
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.staging import staged_folder
+from cytomrd.run.workers import Task, run_tasks
 from cytomrd.schema import Column, table_to_csv
 
 __all__ = ["ClusteredSample", "cluster_run"]
@@ -72,17 +72,21 @@ def cluster_run(
     controls = _controls(plan, settings)
     names = iter(_file_names(plan))
     found: dict[str, ClusteredSample] = {}
+
+    def take(task: Task, sample: ClusteredSample) -> None:
+        found[sample.sample_id] = sample
+        if progress is not None:
+            progress(sample.sample_id, sum(f.n_events for f in task.key.files))
+
     with staged_folder(out) as stage:
         tasks = []
         for sample in plan.samples:
             targets = [stage / next(names) for _ in sample.files]
-            cut = controls.get(_control_key(sample))
-            tasks.append((sample, plan.panels, settings, choices, plan.folder, cut, targets))
-        for sample in run_tasks(_cluster_sample, tasks, jobs):
-            found[sample.sample_id] = sample
-            if progress is not None:
-                planned = next(s for s in plan.samples if s.sample_id == sample.sample_id)
-                progress(sample.sample_id, sum(f.n_events for f in planned.files))
+            cuts = controls.get(_control_key(sample))
+            arguments = (sample, plan.panels, settings, choices, plan.folder, cuts, targets)
+            tasks.append(Task(sample, _cluster_sample, arguments))
+        # The largest first, so that none is left over for one worker at the end.
+        run_tasks(sorted(tasks, key=lambda t: -sum(f.n_events for f in t.key.files)), jobs, take)
         samples = tuple(found[s.sample_id] for s in plan.samples)
         (stage / TABLE_NAME).write_text(_table(samples), "utf-8", newline="")
     return samples
