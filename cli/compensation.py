@@ -21,9 +21,15 @@ WIDEST = 14
     show_default=True,
     help="How the coefficients are found.",
 )
+@click.option("--spectral", is_flag=True, help="Spectral files: fit a spectrum of each stain over all detectors.")
+@click.option(
+    "--unmix",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --spectral: write the run's samples unmixed into this folder, for `cytomrd gate`.",
+)
 @click.option("--strict", is_flag=True, help="Refuse files that the reader would have to repair.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def command(run: Path, out: Path | None, method: str, strict: bool, quiet: bool):
+def command(run: Path, out: Path | None, method: str, spectral: bool, unmix: Path | None, strict: bool, quiet: bool):
     """Fit the spillover matrix of the run folder RUN from its single-stain controls.
 
     The controls are the rows of RUN/samplesheet.csv with role single_stain (column stain: marker, fluorochrome or
@@ -40,10 +46,14 @@ def command(run: Path, out: Path | None, method: str, strict: bool, quiet: bool)
       auto        medians for a tube that is stained as a whole (80 % of its events, one scatter population),
                   regression for all others
 
+    With --spectral the samplesheet names the stains, each file is unmixed by least squares into them and the
+    autofluorescence of the unstained cells, and spectra.csv and spectra.html are written instead.
+
     \b
     Examples:
       cytomrd compensation run/
       cytomrd compensation controls/ -o run/compensation
+      cytomrd compensation run/ --spectral --unmix run-unmixed/
 
     `cytomrd gate run/` compensates every file with the matrix once run/run.toml says
     spillover = "compensation/spillover.csv"; without that line each file's own matrix is used.
@@ -55,12 +65,41 @@ def command(run: Path, out: Path | None, method: str, strict: bool, quiet: bool)
     from cytomrd.run.compensation import COMPENSATION_FOLDER, fit_compensation
     from cytomrd.run.staging import hold_lock
 
+    if (unmix is not None or spectral) and method != "auto":
+        raise click.UsageError("--method is for conventional files; spectra are always fitted by regression")
+    if unmix is not None and not spectral:
+        raise click.UsageError("--unmix needs --spectral")
     out = out if out is not None else run / COMPENSATION_FOLDER
+    if spectral:
+        _spectral(run, out, unmix, strict=strict, quiet=quiet)
+        return
     result = fit_compensation(run, method=method, strict=strict)
     with hold_lock(out):
         publish_compensation(result, out)
     if not quiet:
         _show(result, out / PAGE_NAME)
+
+
+def _spectral(run: Path, out: Path, unmixed: Path | None, *, strict: bool, quiet: bool) -> None:
+    from cytomrd.fcs.text import printable
+    from cytomrd.report.spectra import SPECTRA_PAGE, publish_spectra
+    from cytomrd.run.staging import hold_lock
+    from cytomrd.run.unmixing import SPECTRA_NAME, fit_run_spectra, unmix_run
+
+    result = fit_run_spectra(run, strict=strict)
+    with hold_lock(out):
+        publish_spectra(result, out)
+    written = unmix_run(run, result.fit.reference, unmixed) if unmixed is not None else ()
+    if quiet:
+        return
+    for stain, left in zip(result.fit.stains, result.fit.residual, strict=True):
+        click.echo(printable(f"{stain.stain}: brightest in {stain.detector}, residual {left:.2%}, from {stain.tube}"))
+    click.echo()
+    for check in result.checks:
+        click.echo(printable(f"{check.level}: {check.text}"))
+    click.echo()
+    for path in (out / SPECTRA_NAME, out / SPECTRA_PAGE, *written):
+        click.echo(printable(str(path)))
 
 
 def _show(result, page: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from markupsafe import Markup
 
 from cytomrd import __version__
 from cytomrd.preprocess.single_stains import StainFit
+from cytomrd.preprocess.spillover_checks import Check
 from cytomrd.report.compensation_plots import draw_matrix, draw_stain
 from cytomrd.report.marks import status_mark
 from cytomrd.report.page import asset, environment, policy
@@ -17,7 +19,7 @@ from cytomrd.report.words import count_words, number_words, plural
 from cytomrd.run.compensation import CompensationResult, compensation_tables
 from cytomrd.run.staging import staged_file
 
-__all__ = ["PAGE_NAME", "publish_compensation", "render_compensation"]
+__all__ = ["PAGE_NAME", "check_groups", "last_part", "publish_compensation", "render_compensation", "write_files"]
 
 PAGE_NAME = "compensation.html"
 PLOTS_A_STAIN = 3
@@ -30,7 +32,11 @@ _LEVELS = (
 
 def publish_compensation(result: CompensationResult, out: Path) -> None:
     """Write matrix, evidence and page into ``out``, each file whole or not at all; other files there stay."""
-    files = {**compensation_tables(result), PAGE_NAME: render_compensation(result)}
+    write_files(out, {**compensation_tables(result), PAGE_NAME: render_compensation(result)})
+
+
+def write_files(out: Path, files: Mapping[str, str]) -> None:
+    """Write texts under their names, each whole or not at all."""
     out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         with staged_file(out / name) as stage:
@@ -53,12 +59,12 @@ def render_compensation(result: CompensationResult) -> str:
         .render(
             csp=policy(style, ""),
             style=Markup(style),
-            title=_last_part(result.folder) or "run",
+            title=last_part(result.folder) or "run",
             folder=result.folder,
             version=__version__,
             size=f"{plural(len(fit.stains), 'single stain')} over {plural(len(names), 'detector')}, "
             f"condition number {number_words(spillover.condition_number)}",
-            checks=_checks(result),
+            checks=check_groups(result.checks),
             matrix=draw_matrix(stained, names, spillover.matrix[rows], title="spillover in percent"),
             residual=draw_matrix(stained, names, residual[rows], title="residual spill in percent"),
             stains=[_stain_view(result, stain) for stain in fit.stains],
@@ -69,10 +75,11 @@ def render_compensation(result: CompensationResult) -> str:
     )
 
 
-def _checks(result: CompensationResult) -> list[dict[str, object]]:
+def check_groups(checks: Sequence[Check]) -> list[dict[str, object]]:
+    """Checks by level, with mark and title."""
     groups = []
     for level, css, title in _LEVELS:
-        texts = [c.text for c in result.checks if c.level == level]
+        texts = [c.text for c in checks if c.level == level]
         if texts:
             groups.append({"css": css, "mark": status_mark(css), "title": title, "texts": texts})
     return groups
@@ -136,5 +143,6 @@ def _percent(value: float, decimals: int = 1) -> str:
     return ("0" if float(text) == 0 else text.replace("-", "−")) + "%"
 
 
-def _last_part(folder: str) -> str:
+def last_part(folder: str) -> str:
+    """Name of a folder."""
     return folder.replace("\\", "/").rstrip("/").rpartition("/")[2]

@@ -17,6 +17,8 @@ from cytomrd.run.model import PlotAxis
 __all__ = ["draw_matrix", "draw_stain"]
 
 CELL = (46.0, 22.0)
+NARROW = 13.0
+MOST_WITH_TEXT = 24
 LETTER = 5.6
 MAX_DOTS = 1_200
 SIDE = 152.0
@@ -35,6 +37,8 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
         Shape (n_rows, n_columns), fractions.
     """
     width, height = CELL
+    with_text = len(columns) <= MOST_WITH_TEXT
+    width = width if with_text else NARROW
     left = 14 + LETTER * max((len(r) for r in rows), default=0)
     top = 14 + LETTER * max((len(c) for c in columns), default=0)
     drawing = Drawing(left + width * len(columns) + 2, top + height * len(rows) + 2, title)
@@ -54,6 +58,8 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
             drawing.rect(
                 x, y, width - 1, height - 1, f"heat {sign} h{shade}", tip=f"{name} in {column}: {100 * value:.3f}%"
             )
+            if not with_text:
+                continue
             ink = "heat-text dark" if shade >= 7 else "heat-text"
             drawing.text(x + width / 2 - 0.5, y + height / 2 + 3.2, _percent(value), f"{ink} mid")
     return drawing.markup("heat-map")

@@ -14,7 +14,15 @@ from cytomrd.preprocess.stain_tube import StainTube
 from cytomrd.run.single_stains import ControlFile, ControlPlan, plan_controls, read_stain_tube
 from cytomrd.schema import SPILLOVER_PAIRS, table_to_csv
 
-__all__ = ["COMPENSATION_FOLDER", "MATRIX_NAME", "CompensationResult", "compensation_tables", "fit_compensation"]
+__all__ = [
+    "COMPENSATION_FOLDER",
+    "MATRIX_NAME",
+    "CompensationResult",
+    "compensation_tables",
+    "fit_compensation",
+    "read_control",
+    "read_unstained",
+]
 
 # Beside the results and not among them: `gate` replaces its results whole, and needs the matrix to do so.
 COMPENSATION_FOLDER = "compensation"
@@ -41,8 +49,8 @@ def fit_compensation(folder: str | Path, *, method: str = "auto", strict: bool =
         If there are no single stains, or one cannot be used.
     """
     plan = plan_controls(folder, strict=strict)
-    stains = [_tube(control, plan) for control in plan.stains]
-    fit = fit_spillover(stains, plan.detectors, _unstained(plan), method=method, source=MATRIX_NAME)
+    stains = [read_control(control, plan) for control in plan.stains]
+    fit = fit_spillover(stains, plan.detectors, read_unstained(plan), method=method, source=MATRIX_NAME)
     pairs = pair_evidence(fit)
     return CompensationResult(str(folder), plan, fit, pairs, check_spillover(fit, pairs))
 
@@ -56,16 +64,17 @@ def compensation_tables(result: CompensationResult) -> dict[str, str]:
     }
 
 
-def _tube(control: ControlFile, plan: ControlPlan) -> StainTube:
+def read_control(control: ControlFile, plan: ControlPlan) -> StainTube:
+    """Events of one control."""
     return read_stain_tube(
         control.dataset, plan.detectors, plan.scatter,
         name=control.name, stain=control.stain, detector=control.detector,
     )  # fmt: skip
 
 
-def _unstained(plan: ControlPlan) -> StainTube | None:
+def read_unstained(plan: ControlPlan) -> StainTube | None:
     """The unstained tubes as one; their events count together."""
-    tubes = [_tube(control, plan) for control in plan.unstained]
+    tubes = [read_control(control, plan) for control in plan.unstained]
     if not tubes:
         return None
     first = tubes[0]

@@ -17,7 +17,7 @@ from cytomrd.preprocess.stain_tube import StainTube
 from cytomrd.run.stain_names import detector_of_stain, detectors_named_in, says_control, says_unstained
 from cytomrd.samplesheet import SAMPLESHEET_NAME, find_fcs_files, load_samplesheet
 
-__all__ = ["ControlFile", "ControlPlan", "plan_controls", "read_stain_tube"]
+__all__ = ["ControlFile", "ControlPlan", "matrix_detectors", "plan_controls", "read_stain_tube"]
 
 # What instruments record beside light.
 _NO_LIGHT = {"time", "event", "event count", "event number", "event length", "pulse width", "width", "tof", "flags"}
@@ -56,11 +56,12 @@ class ControlPlan:
     notes: tuple[str, ...] = ()
 
 
-def plan_controls(folder: str | Path, *, strict: bool = False) -> ControlPlan:
+def plan_controls(folder: str | Path, *, spectral: bool = False, strict: bool = False) -> ControlPlan:
     """Find the single stains and unstained tubes of a run folder.
 
     With a samplesheet its roles ``single_stain`` and ``unstained`` say which they are. Without one, files are
-    recognised by the one marker that they are labelled with, by their name, or by the tube's name.
+    recognised by the one marker that they are labelled with, by their name, or by the tube's name. In spectral
+    files no detector belongs to a stain: the samplesheet must name the stains, and their ``detector`` stays empty.
 
     Raises
     ------
@@ -74,8 +75,10 @@ def plan_controls(folder: str | Path, *, strict: bool = False) -> ControlPlan:
         raise RunError(f"{folder} is not a folder; give the folder that holds the single stains")
     notes: list[str] = []
     if (folder / SAMPLESHEET_NAME).exists():
-        stains, unstained = _of_samplesheet(folder, strict)
+        stains, unstained = _of_samplesheet(folder, spectral, strict)
         where = f"{folder / SAMPLESHEET_NAME} has no row of role single_stain"
+    elif spectral:
+        stains, unstained, where = [], [], f"{folder / SAMPLESHEET_NAME} is missing"
     else:
         stains, unstained = _recognised(folder, strict, notes)
         where = f"no file in {folder} is labelled or named as a single stain"
@@ -85,9 +88,9 @@ def plan_controls(folder: str | Path, *, strict: bool = False) -> ControlPlan:
             "(marker or detector), and unstained cells with role unstained"
         )
     everything = [*stains, *unstained]
-    detectors = _shared_detectors(everything)
+    detectors = _shared_detectors(everything, spectral)
     for control in stains:
-        if control.detector not in detectors:
+        if control.detector and control.detector not in detectors:
             raise CompensationError(
                 f"{control.name}: {control.detector!r} is not among the detectors to compensate, "
                 f"{', '.join(detectors)}; state the one of the same pulse measure"
@@ -125,7 +128,7 @@ def _top(channel: Channel) -> float:
     return 0.9999 * (channel.range - 1) / channel.gain
 
 
-def _of_samplesheet(folder: Path, strict: bool) -> tuple[list[ControlFile], list[ControlFile]]:
+def _of_samplesheet(folder: Path, spectral: bool, strict: bool) -> tuple[list[ControlFile], list[ControlFile]]:
     rows = load_samplesheet(folder).rows
     unstained = [ControlFile(r.file, open_fcs(folder / r.file, strict=strict)) for r in rows if r.role == "unstained"]
     stains, problems = [], []
@@ -133,6 +136,9 @@ def _of_samplesheet(folder: Path, strict: bool) -> tuple[list[ControlFile], list
         if row.role != "single_stain":
             continue
         dataset = open_fcs(folder / row.file, strict=strict)
+        if spectral:
+            stains.append(ControlFile(row.file, dataset, row.stain))
+            continue
         found = _settle(detector_of_stain(row.stain, *_light(dataset)))
         if len(found) == 1:
             stains.append(ControlFile(row.file, dataset, row.stain, found[0]))
@@ -227,10 +233,10 @@ def _settle(found: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def matrix_detectors(dataset: FcsDataset) -> tuple[str, ...]:
+def matrix_detectors(dataset: FcsDataset, *, spectral: bool = False) -> tuple[str, ...]:
     """The detectors to compensate: those of the file's own matrix, else of the pulse measure that most have."""
     try:
-        if dataset.spillover is not None:
+        if dataset.spillover is not None and not spectral:
             return dataset.spillover.detectors
     except CompensationError:
         pass  # a matrix that cannot be used is no guide; a better one is being made
@@ -241,8 +247,8 @@ def matrix_detectors(dataset: FcsDataset) -> tuple[str, ...]:
     return tuple(max((by_pulse.get(pulse, []) for pulse in ("A", "", "H")), key=len))
 
 
-def _shared_detectors(controls: Sequence[ControlFile]) -> tuple[str, ...]:
-    first = matrix_detectors(controls[0].dataset)
+def _shared_detectors(controls: Sequence[ControlFile], spectral: bool) -> tuple[str, ...]:
+    first = matrix_detectors(controls[0].dataset, spectral=spectral)
     if len(first) < 2:
         raise CompensationError(
             f"{controls[0].name}: {len(first)} fluorescence detectors ({', '.join(first) or 'none'}); compensation is "
