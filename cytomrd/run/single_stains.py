@@ -15,7 +15,7 @@ from cytomrd.panel.names import canonical, pulse_of, scatter_signal
 from cytomrd.preprocess.positives import brightest_detector
 from cytomrd.preprocess.stain_tube import StainTube
 from cytomrd.run.stain_names import detector_of_stain, detectors_named_in, says_control, says_unstained
-from cytomrd.samplesheet import SAMPLESHEET_NAME, find_fcs_files, load_samplesheet
+from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
 __all__ = ["ControlFile", "ControlPlan", "matrix_detectors", "plan_controls", "read_stain_tube"]
 
@@ -75,7 +75,7 @@ def plan_controls(folder: str | Path, *, spectral: bool = False, strict: bool = 
         raise RunError(f"{folder} is not a folder; give the folder that holds the single stains")
     notes: list[str] = []
     if (folder / SAMPLESHEET_NAME).exists():
-        stains, unstained = _of_samplesheet(folder, spectral, strict)
+        stains, unstained = _of_samplesheet(folder, spectral, strict, notes)
         where = f"{folder / SAMPLESHEET_NAME} has no row of role single_stain"
     elif spectral:
         stains, unstained, where = [], [], f"{folder / SAMPLESHEET_NAME} is missing"
@@ -128,18 +128,22 @@ def _top(channel: Channel) -> float:
     return 0.9999 * (channel.range - 1) / channel.gain
 
 
-def _of_samplesheet(folder: Path, spectral: bool, strict: bool) -> tuple[list[ControlFile], list[ControlFile]]:
+def _of_samplesheet(
+    folder: Path, spectral: bool, strict: bool, notes: list[str]
+) -> tuple[list[ControlFile], list[ControlFile]]:
     rows = load_samplesheet(folder).rows
     unstained = [ControlFile(r.file, open_fcs(folder / r.file, strict=strict)) for r in rows if r.role == "unstained"]
     stains, problems = [], []
-    for row in rows:
-        if row.role != "single_stain":
-            continue
+    for row in (r for r in rows if r.role == "single_stain"):
         dataset = open_fcs(folder / row.file, strict=strict)
         if spectral:
             stains.append(ControlFile(row.file, dataset, row.stain))
             continue
         found = _settle(detector_of_stain(row.stain, *_light(dataset)))
+        if not found:
+            found, source = _labelled_elsewhere(row.stain, dataset, folder, rows)
+            if len(found) == 1:
+                notes.append(f"{row.file}: {row.stain} is {found[0]}, as {source} labels it")
         if len(found) == 1:
             stains.append(ControlFile(row.file, dataset, row.stain, found[0]))
             continue
@@ -151,6 +155,23 @@ def _of_samplesheet(folder: Path, spectral: bool, strict: bool) -> tuple[list[Co
     if problems:
         raise CompensationError("\n".join(problems))
     return stains, unstained
+
+
+def _labelled_elsewhere(
+    stain: str, dataset: FcsDataset, folder: Path, rows: Sequence[SampleRow]
+) -> tuple[tuple[str, ...], str]:
+    """The detector that another file of the run labels with the stain: controls often carry no markers."""
+    here = set(dataset.detectors)
+    for row in rows:
+        try:
+            detectors, markers = _light(open_fcs(folder / row.file))
+        except (CytomrdError, OSError):
+            continue
+        labelled = [(d, m) for d, m in zip(detectors, markers, strict=True) if m and d in here]
+        found = _settle(detector_of_stain(stain, *zip(*labelled, strict=True))) if labelled else ()
+        if found:
+            return found, row.file
+    return (), ""
 
 
 def _recognised(folder: Path, strict: bool, notes: list[str]) -> tuple[list[ControlFile], list[ControlFile]]:

@@ -112,6 +112,10 @@ def unmix_run(folder: str | Path, reference: SpectralReference, out: Path) -> tu
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(open_fcs(folder / row.file), reference, path)
         written.append(path)
+    for panel in {row.panel for row in rows if (folder / row.panel).is_file()}:
+        (out / panel).parent.mkdir(parents=True, exist_ok=True)
+        with staged_file(out / panel) as stage:
+            stage.write_bytes((folder / panel).read_bytes())
     kept = [replace(row, file=path.relative_to(out).as_posix()) for row, path in zip(rows, written, strict=True)]
     with staged_file(out / SAMPLESHEET_NAME) as stage:
         stage.write_text(format_samplesheet(kept), "utf-8", newline="")

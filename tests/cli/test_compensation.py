@@ -141,6 +141,16 @@ def test_one_labelled_channel_tells_the_stain(tmp_path):
     assert [c.detector for c in plan_controls(tmp_path).stains] == ["PE-A", "FITC-A"]
 
 
+def test_a_marker_is_looked_up_in_the_samples_where_controls_carry_none(tmp_path):
+    write_tube(tmp_path / "c.fcs", draw_tube(BEADS, 4, N))
+    labels = {"PE-A": "CD38", "APC-A": "CD319", "FITC-A": "CD45"}
+    write_tube(tmp_path / "s.fcs", draw_tube(BEADS, None, N), markers=labels)
+    write_sheet(tmp_path, [("c.fcs", "c", "single_stain", "CD319"), ("s.fcs", "s", "sample", "")])
+    plan = plan_controls(tmp_path)
+    assert [c.detector for c in plan.stains] == ["APC-A"]
+    assert plan.notes == ("c.fcs: CD319 is APC-A, as s.fcs labels it",)
+
+
 def test_log_amplified_files_are_linearised(tmp_path):
     rows = []
     stains, unstained = draw_set(replace(CALIBUR, stained=1.0), N, seed=1)
