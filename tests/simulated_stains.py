@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,3 +95,33 @@ def draw_set(law: Law, n: int = 20_000, *, seed: int = 0):
     """All single stains and the unstained tube."""
     stains = [draw_tube(law, k, n, seed=seed) for k in range(len(DETECTORS))]
     return stains, draw_tube(law, None, n, seed=seed)
+
+
+NUISANCES = ("none", "unstained cells dimmer", "all cells a little stained", "stained cells brighter", "no unstained")
+
+
+def draw_any(seed: int):
+    """A set of a random law with one of `NUISANCES`: (nuisance, stains, unstained or None)."""
+    rng = np.random.default_rng(seed)
+    where = [(60_000, 20_000), (85_000, 55_000), (100_000, 130_000)][: int(rng.integers(1, 4))]
+    kinds = tuple(
+        (rng.uniform(0.1, 1), x * rng.uniform(0.8, 1.2), y * rng.uniform(0.8, 1.2), rng.uniform(50, 500))
+        for x, y in where
+    )
+    law = Law(
+        kinds, int(rng.integers(len(kinds))), stained=rng.choice([0.05, 0.2, 0.5, 0.9]),
+        brightness=10 ** rng.uniform(3.2, 4.8), spread=rng.uniform(0.15, 1.2), af_spread=rng.uniform(0.1, 0.9),
+        electronic=rng.uniform(10, 120), photons=rng.uniform(0.05, 1), debris=rng.choice([0, 0.1, 0.4]),
+        doublets=rng.choice([0, 0.05]),
+    )  # fmt: skip
+    stains, unstained = draw_set(law, int(rng.choice([2_000, 10_000, 30_000])), seed=seed)
+    nuisance = NUISANCES[seed % len(NUISANCES)]
+    if nuisance == "unstained cells dimmer":
+        unstained = replace(unstained, values=0.8 * unstained.values)
+    elif nuisance == "all cells a little stained":
+        stains = [replace(t, values=t.values + 150 * TRUE[k]) for k, t in enumerate(stains)]
+    elif nuisance == "stained cells brighter":
+        lit = [t.values[:, k] > 0.3 * law.brightness for k, t in enumerate(stains)]
+        more = 100 * AUTOFLUORESCENCE
+        stains = [replace(t, values=t.values + p[:, None] * more) for t, p in zip(stains, lit, strict=True)]
+    return nuisance, stains, None if nuisance == "no unstained" else unstained

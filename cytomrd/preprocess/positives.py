@@ -70,9 +70,20 @@ def find_positives(tube: StainTube, reference: StainTube, detectors: Sequence[st
     own = detectors.index(tube.detector)
     cells = ScatterCells(reference.scatter)
     limit = cells.quantile(reference.scatter, reference.values[:, own], POSITIVE_QUANTILE)
-    stained = tube.values[:, own] > limit[cells.index(tube.scatter)]
+    above = tube.values[:, own] - limit[cells.index(tube.scatter)]
+    stained = above > 0
+    # A tube whose cells are all a little brighter than the unstained ones still has its positives above the valley.
+    valley = below_valley(tube.values[:, own])
+    if valley is not None:
+        stained &= tube.values[:, own] > valley
     notes: list[str] = []
-    region = fit_region(tube.scatter[stained]) if stained.sum() >= MIN_POSITIVES else ScatterRegion()
+    region = ScatterRegion()
+    if stained.sum() >= MIN_POSITIVES:
+        # The peak is that of the brightness, so that many cells a little brighter than the unstained ones do not
+        # outweigh the positives; its logarithm, so that no handful of events decides.
+        rise = above[stained]
+        spread = max(float(robust_sd(reference.values[:, own])), 1e-6 * float(rise.max()))
+        region = fit_region(tube.scatter[stained], weights=np.log1p(rise / spread))
     inside, like = region.contains(tube.scatter), region.contains(reference.scatter)
     if like.sum() < MIN_NEGATIVES and kind == "unstained tube":
         # Beads are compared with beads: their scatter is not that of unstained cells.

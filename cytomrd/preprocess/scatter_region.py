@@ -46,13 +46,15 @@ class ScatterRegion:
         return inside & self.mask[at[:, 0], at[:, 1]]
 
 
-def fit_region(scatter: np.ndarray, *, level: float = HALF) -> ScatterRegion:
+def fit_region(scatter: np.ndarray, *, weights: np.ndarray | None = None, level: float = HALF) -> ScatterRegion:
     """The scatter population of most of these events: around the highest density, down to ``level`` of it.
 
     Parameters
     ----------
     scatter
         Shape (n, 2): the events that shall be in it, e.g. the positives; (n, 0) for files without scatter.
+    weights
+        Shape (n,): how much each of them counts in choosing the peak; all alike by default.
     level
         Density at the border as a fraction of the highest. At half of it the shoulders and bridges of
         neighbouring populations, whose autofluorescence differs, stay outside.
@@ -65,12 +67,15 @@ def fit_region(scatter: np.ndarray, *, level: float = HALF) -> ScatterRegion:
     low, high = np.quantile(at, 0.005, axis=0), np.quantile(at, 0.995, axis=0)
     margin = 0.25 * (high - low) + 1e-3
     low, high = low - margin, high + margin
-    counts, _, _ = np.histogram2d(at[:, 0], at[:, 1], bins=N_BINS, range=[(low[0], high[0]), (low[1], high[1])])
     spread = np.subtract(*np.quantile(at, [0.75, 0.25], axis=0)) / 1.349
-    width = spread * len(at) ** (-1 / 6) * N_BINS / (high - low)
-    density = ndimage.gaussian_filter(counts, np.clip(width, 1.0, N_BINS / 8))
-    pieces, _ = ndimage.label(density > level * density.max())
-    peak = np.unravel_index(int(density.argmax()), density.shape)
+    width = np.clip(spread * len(at) ** (-1 / 6) * N_BINS / (high - low), 1.0, N_BINS / 8)
+    grid = {"bins": N_BINS, "range": [(low[0], high[0]), (low[1], high[1])]}
+    density = ndimage.gaussian_filter(np.histogram2d(at[:, 0], at[:, 1], **grid)[0], width)
+    counting = density
+    if weights is not None:
+        counting = ndimage.gaussian_filter(np.histogram2d(at[:, 0], at[:, 1], weights=weights, **grid)[0], width)
+    peak = np.unravel_index(int(counting.argmax()), density.shape)
+    pieces, _ = ndimage.label(density > level * density[peak])
     return ScatterRegion(low, high, pieces == pieces[peak])
 
 

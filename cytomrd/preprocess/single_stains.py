@@ -9,6 +9,7 @@ import numpy as np
 
 from cytomrd.errors import CompensationError
 from cytomrd.preprocess.compensation import Spillover
+from cytomrd.preprocess.negative_fraction import below_valley
 from cytomrd.preprocess.positives import (
     MIN_EVENTS,
     POSITIVE_QUANTILE,
@@ -26,6 +27,8 @@ METHODS = ("auto", "regression", "medians")
 # A tube is taken whole where this share of it is stained and lies in one scatter population.
 WHOLE = 0.8
 MAX_SATURATED = 0.05
+# A coefficient that is not known better than this is no use.
+MAX_ERROR = 0.1
 # By how many SDs of the negatives the autofluorescence of stained cells may differ from theirs.
 AUTOFLUORESCENCE_SD = 0.5
 
@@ -207,6 +210,7 @@ def fit_stain(
     _refuse_brighter_elsewhere(tube, detectors, own, slopes)
     allowance = _allowance(negative, noise, tube.steps) / brightness
     allowance[own] = 0.0
+    _refuse_uncertain(tube, detectors, slopes, allowance)
     return StainFit(
         tube.name, tube.stain or tube.detector, tube.detector, chosen, slopes, other, allowance,
         len(positive), int(slopes.kept.sum()), len(negative), kind, brightness, positive, negative, tuple(notes),
@@ -233,7 +237,10 @@ def _choose(method: str, whole: StainTube, unstained: StainTube | None, medians:
         return "medians"
     if method == "regression" or medians is None or whole.saturated_share(own) > MAX_SATURATED:
         return "regression"
+    # Above the unstained cells, and above the valley where the tube has two populations.
     limit = np.quantile(unstained.values[:, own], POSITIVE_QUANTILE)
+    valley = below_valley(whole.values[:, own])
+    limit = limit if valley is None else max(limit, valley)
     shares = (
         (whole.values[:, own] > limit).mean(),
         one_population_share(whole.scatter),
@@ -271,4 +278,15 @@ def _refuse_brighter_elsewhere(tube: StainTube, detectors, own: int, slopes: Slo
         raise CompensationError(
             f"{tube.name}: claims {tube.detector} but is brighter in {detectors[most]} "
             f"({slopes.values[most]:.2f} times); correct the stain, or the two voltages, and record again"
+        )
+
+
+def _refuse_uncertain(tube: StainTube, detectors, slopes: Slopes, allowance: np.ndarray) -> None:
+    error = np.hypot((slopes.high - slopes.low) / 2, allowance)
+    worst = int(np.argmax(error))
+    if error[worst] > MAX_ERROR:
+        raise CompensationError(
+            f"{tube.name}: its positives are too few or too dim in {tube.detector}: their spill into "
+            f"{detectors[worst]} is known to ±{error[worst]:.2f} alone, {MAX_ERROR} is allowed; stain brighter "
+            "cells or beads, or record more"
         )

@@ -14,6 +14,7 @@ __all__ = ["Check", "PairEvidence", "check_spillover", "pair_evidence"]
 HIGH_CONDITION = 25.0
 RESIDUAL = 0.01
 TUBES_DIFFER = 0.02
+UNCERTAIN = 0.03
 MIN_BRIGHT = 20
 
 
@@ -107,7 +108,14 @@ def residuals(stain: StainFit, fit: SpilloverFit) -> tuple[np.ndarray, np.ndarra
 
 def check_spillover(fit: SpilloverFit, pairs: Sequence[PairEvidence]) -> tuple[Check, ...]:
     """What was checked, warnings first."""
-    found = [_condition(fit), *_residuals(pairs), *_below_zero(pairs), *_above_one(pairs), *_twins(fit)]
+    found = [
+        _condition(fit),
+        *_residuals(pairs),
+        *_uncertain(pairs),
+        *_below_zero(pairs),
+        *_above_one(pairs),
+        *_twins(fit),
+    ]
     if fit.unstained_rows:
         found.append(
             Check(
@@ -157,6 +165,18 @@ def _residuals(pairs: Sequence[PairEvidence]) -> list[Check]:
             )
         )
     return found
+
+
+def _uncertain(pairs: Sequence[PairEvidence]) -> list[Check]:
+    return [
+        Check(
+            "warning",
+            f"{p.detector} in {p.spill_detector}: {p.coefficient:.3f} is known to ±{p.error:.3f} alone; the positives "
+            f"of {p.tube} are few or dim",
+        )
+        for p in pairs
+        if p.error > UNCERTAIN
+    ]
 
 
 def _other(pair: PairEvidence) -> str:
