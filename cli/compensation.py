@@ -70,6 +70,8 @@ def command(run: Path, out: Path | None, method: str, spectral: bool, unmix: Pat
     if unmix is not None and not spectral:
         raise click.UsageError("--unmix needs --spectral")
     out = out if out is not None else run / COMPENSATION_FOLDER
+    if out.resolve().is_relative_to((run / "results").resolve()):
+        raise click.UsageError(f"{out} lies in {run / 'results'}, which `gate` replaces whole; choose another folder")
     if spectral:
         _spectral(run, out, unmix, strict=strict, quiet=quiet)
         return
@@ -77,7 +79,7 @@ def command(run: Path, out: Path | None, method: str, spectral: bool, unmix: Pat
     with hold_lock(out):
         publish_compensation(result, out)
     if not quiet:
-        _show(result, out / PAGE_NAME)
+        _show(result, run, out / PAGE_NAME)
 
 
 def _spectral(run: Path, out: Path, unmixed: Path | None, *, strict: bool, quiet: bool) -> None:
@@ -102,7 +104,7 @@ def _spectral(run: Path, out: Path, unmixed: Path | None, *, strict: bool, quiet
         click.echo(printable(str(path)))
 
 
-def _show(result, page: Path) -> None:
+def _show(result, run: Path, page: Path) -> None:
     from cytomrd.fcs.text import printable
     from cytomrd.run.compensation import MATRIX_NAME
 
@@ -116,8 +118,12 @@ def _show(result, page: Path) -> None:
     for check in result.checks:
         click.echo(printable(f"{check.level}: {check.text}"))
     click.echo()
-    click.echo(f"matrix: {page.with_name(MATRIX_NAME)}")
+    matrix = page.with_name(MATRIX_NAME)
+    click.echo(f"matrix: {matrix}")
     click.echo(f"report: {page}")
+    if matrix.resolve().is_relative_to(run.resolve()):
+        line = f'spillover = "{matrix.resolve().relative_to(run.resolve()).as_posix()}"'
+        click.echo(printable(f"to gate with it, write into {run / 'run.toml'}: {line}"))
 
 
 def matrix_lines(spillover, stained: list[str]) -> list[str]:

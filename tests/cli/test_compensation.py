@@ -113,6 +113,15 @@ def test_other_files_of_the_folder_stay(controls, tmp_path):
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".") and p.suffix != ".lock"]
 
 
+def test_the_matrix_lies_where_gate_finds_it_again(own_controls):
+    output = run("compensation", own_controls).output
+    assert f'write into {own_controls / "run.toml"}: spillover = "compensation/spillover.csv"' in output
+    result = run("compensation", own_controls, "-o", own_controls / "results" / "compensation")
+    assert result.exit_code == 2
+    assert "which `gate` replaces whole" in result.output
+    assert not (own_controls / "results").exists()
+
+
 def test_files_are_recognised_without_a_samplesheet(own_controls):
     (own_controls / "samplesheet.csv").unlink()
     (own_controls / "t2.fcs").unlink()  # all are labelled CD138, so that labels would tell one stain alone

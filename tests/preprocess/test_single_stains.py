@@ -76,7 +76,7 @@ def test_random_laws_stay_within_the_stated_error():
             off.append(np.abs(fit.slopes.values - TRUE[k]).max())
             ratio.append((np.abs(fit.slopes.values - TRUE[k]) / error).max())
     print(len(off), np.quantile(off, [0.5, 0.9, 0.99, 1]).round(4), np.quantile(ratio, [0.5, 0.9, 0.99, 1]).round(2))
-    # Tubes of 2000 events can hold fewer than 20 positives; without unstained cells a minor population has no negatives.
+    # Tubes of 2000 events can hold fewer than 20 positives; a minor population has no negatives but unstained cells.
     told = {text.split(": ", 1)[1][:12] for *_, text in refused}
     print(len(refused), sorted(told))
     assert np.quantile(off, 0.99) < 0.05
