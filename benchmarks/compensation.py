@@ -133,9 +133,9 @@ def main() -> int:
         table(("pair", "cytomrd", "published", "extrapolated", "100 brightest", "as recorded", "nearer"), far),
         "What the published APC-Cy7 row has more than ours has the shape of the unstained cells' own light (cosine "
         f"{cosine:.3f}), which that dye does not give. AF700's published row lies below 0 in three violet detectors.",
-        "Both sets were in view while the method was made: how tightly the scatter population is drawn moves AF700 by up "
-        "to 0.02 in the violet detectors, within its stated error, and another choice would miss 0.02 there. What was "
-        "held out are the random laws of `pytest -m slow tests/preprocess/test_single_stains.py`.",
+        "Both sets were in view while the method was made: how tightly the scatter population is drawn moves AF700 by "
+        "up to 0.02 in the violet detectors, within its stated error, and another choice would miss 0.02 there. What "
+        "was held out are the random laws of `pytest -m slow tests/preprocess/test_single_stains.py`.",
     )
     write_section("Compensation from single stains", "\n\n".join(paragraphs))
     return int(any(row[-1] == "published" for row in far))
