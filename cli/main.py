@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
     "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
+    "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),
     "samplesheet": ("cytomrd.cli.samplesheet", "Draft a samplesheet from the files of a folder."),
     "info": ("cytomrd.cli.info", "Show header, channels, spillover and findings of a file."),
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),
@@ -72,7 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     except CytomrdError as error:
         from cytomrd.fcs.text import printable
 
-        click.echo(f"refused: {printable(str(error))}", err=True)
+        # Our own messages list problems one a line; what a file put into a line is made visible there.
+        click.echo("refused: " + "\n".join(map(printable, str(error).split("\n"))), err=True)
         code = EXIT_REFUSED
     except BrokenPipeError:
         sys.stderr.close()
