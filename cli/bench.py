@@ -37,13 +37,16 @@ def command(ctx, quick: bool, as_json: bool, only, events, threads, plot, quiet:
     """Measure kernels and the whole pass: speed, share of memory bandwidth, ratio to each peer installed.
 
     Peers (FlowKit, flowutils, FlowIO, numpy) run on the same data in interleaved rounds, and their results are
-    compared with ours; where they differ there is no ratio, and the exit code is 1. A full run takes about a quarter
-    of an hour and a few GB of memory.
+    compared with ours; where they differ there is no ratio, and the exit code is 1. Linear algebra gets one thread.
+    A full run takes about a quarter of an hour and a few GB of memory.
 
     \b
     Example:
       cytomrd bench --quick --plot bench.svg
     """
+    from cytomrd.bench.blas import use_one_blas_thread
+
+    use_one_blas_thread()
     from cytomrd.bench.plan import plan_bench
     from cytomrd.bench.run import NAMES, disagreements, run_bench
     from cytomrd.bench.show import text_lines

@@ -63,7 +63,7 @@ def close_values(ours, theirs, *, allowed: float, unit: float = 1.0) -> Agreemen
     elsewhere = ~finite & (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
     if elsewhere.any():
         return Agreement(mismatches=int(np.count_nonzero(elsewhere)))
-    return Agreement(max_error=float(np.abs(ours - theirs)[finite].max(initial=0.0)) / unit, allowed=allowed)
+    return Agreement(max_error=float(np.abs(ours[finite] - theirs[finite]).max(initial=0.0)) / unit, allowed=allowed)
 
 
 def close_columns(ours: np.ndarray, theirs: np.ndarray, *, allowed: float, unit: float) -> Agreement:

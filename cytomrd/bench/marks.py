@@ -84,6 +84,7 @@ def _marks(threads: int) -> list[_Mark]:
     marks += [
         _Mark("polygon of 20 vertices against flowutils (x)", AT_LEAST, 2, 4, _ratio("polygon", "flowutils", 1)),
         _Mark("ellipsoid on 3 axes against flowutils (x)", AT_LEAST, 80, None, _ratio("ellipsoid", "flowutils", 1)),
+        _Mark("ellipsoid on 3 axes against FlowKit (x)", AT_LEAST, 80, None, _ratio("ellipsoid", "FlowKit", 1)),
         _Mark("rectangle on 3 axes against FlowKit (x)", AT_LEAST, 5, None, _ratio("rectangle", "FlowKit", 1)),
         _Mark("events in another gate than the peers'", AT_MOST, 0, None, _mismatches),
         _Mark("batch of small tubes, 2 workers against 1 (x)", AT_LEAST, 1.8, None, _batch),

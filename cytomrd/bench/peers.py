@@ -184,6 +184,14 @@ def flowutils_ellipsoid(events: Events) -> Run:
     return lambda: flowutils.gating.points_in_ellipsoid(COVARIANCE, MEAN, DISTANCE_SQUARE, points)
 
 
+def flowkit_ellipsoid(events: Events) -> Run:
+    """FlowKit's ellipsoid gate."""
+    import flowkit
+
+    frame, dimensions = _frame(events, 3)
+    return partial(flowkit.gates.EllipsoidGate("cluster", dimensions, MEAN, COVARIANCE, DISTANCE_SQUARE).apply, frame)
+
+
 def flowkit_quadrant(events: Events) -> Run:
     """FlowKit's quadrant gate; bool (4, n_events) in our order."""
     import flowkit

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cytomrd.bench.kernels import OURS
-from cytomrd.bench.show import machine_line
+from cytomrd.bench.show import machine_line, short
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import power_of_ten
 
@@ -18,7 +18,7 @@ WIDTH, LEFT, RIGHT = 960.0, 150.0, 250.0
 BAR, GAP, GROUP_GAP = 9.0, 2.0, 9.0
 GROWTH_HEIGHT = 260.0
 STYLE = """
-text{font:11px system-ui,sans-serif;fill:#333}
+text{font:10px system-ui,sans-serif;fill:#333}
 .title{font-size:15px;font-weight:600}.name{text-anchor:end;font-weight:600}.mid{text-anchor:middle}.end{text-anchor:end}
 .ours{fill:#1f6f8b}.more{fill:#7fb2c4}.peer{fill:#b9b4ab}.paper{fill:#fff}
 .grid{stroke:#e3e3e3;fill:none}.line{stroke:#7fb2c4;fill:none;stroke-width:1.5}.main{stroke:#1f6f8b;fill:none;stroke-width:2.5}
@@ -30,15 +30,17 @@ def draw_bench(result: dict) -> str:
     groups = _groups(result["rows"])
     bars_height = sum(len(bars) * (BAR + GAP) + GROUP_GAP for _, bars in groups)
     growth = result["growth"]
-    height = 90 + bars_height + (GROWTH_HEIGHT + 80 if growth else 0)
+    height = 100 + bars_height + (GROWTH_HEIGHT + 80 if growth else 0)
     drawing = Drawing(WIDTH, height, "cytomrd bench: events a second, and growth")
     drawing.rect(0, 0, WIDTH, height, "paper")
     drawing.text(16, 24, "Events a second, one thread unless said", "title")
-    drawing.text(16, 42, machine_line(result), "small")
+    machine, _, installed = machine_line(result).partition(", cytomrd ")
+    drawing.text(16, 41, machine, "small")
+    drawing.text(16, 54, f"cytomrd {installed}", "small")
     if groups:
-        _draw_bars(drawing, groups, 64.0, bars_height)
+        _draw_bars(drawing, groups, 78.0, bars_height)
     if growth:
-        _draw_growth(drawing, growth, 110.0 + bars_height)
+        _draw_growth(drawing, growth, 124.0 + bars_height)
     return _stand_alone(str(drawing.markup()))
 
 
@@ -57,7 +59,11 @@ def _groups(rows: Sequence[dict]) -> list[tuple[str, list[dict]]]:
             bars = groups.setdefault(row["kernel"], {})
             # the first row of an implementation carries its ratio to the first peer
             bars.setdefault((row["implementation"], row["threads"]), row)
-    return [(kernel, list(bars.values())) for kernel, bars in groups.items()]
+    return [(kernel, sorted(bars.values(), key=_is_peer)) for kernel, bars in groups.items()]
+
+
+def _is_peer(row: dict) -> bool:
+    return not row["implementation"].startswith(OURS)
 
 
 def _draw_bars(drawing: Drawing, groups, top: float, height: float) -> None:
@@ -83,13 +89,13 @@ def _draw_bars(drawing: Drawing, groups, top: float, height: float) -> None:
 def _colour(row: dict) -> str:
     if row["implementation"] == OURS:
         return "ours" if row["threads"] in (1, None) else "more"
-    return "more" if row["implementation"].startswith(OURS) else "peer"
+    return "peer" if _is_peer(row) else "more"
 
 
 def _label(row: dict) -> str:
     threads = f", {row['threads']} threads" if (row["threads"] or 1) > 1 else ""
-    speed = f" = {row['ratio']:.3g} x {row['ratio_to']}" if row["ratio"] is not None else ""
-    return f"{row['implementation']}{threads}: {row['events_per_s'] / 1e6:.3g} M/s{speed}"
+    speed = f" = {short(row['ratio'])} x {row['ratio_to']}" if row["ratio"] is not None else ""
+    return f"{row['implementation']}{threads}: {short(row['events_per_s'] / 1e6)} M/s{speed}"
 
 
 def _draw_growth(drawing: Drawing, growth: Sequence[dict], top: float) -> None:
@@ -115,8 +121,16 @@ def _draw_growth(drawing: Drawing, growth: Sequence[dict], top: float) -> None:
         x = LEFT + (np.log10(g["n_events"]) - x_low) * x_step
         y = top + (y_high - np.log10(1e9 * np.array(g["seconds"]) / np.array(g["n_events"]))) * y_step
         drawing.polyline(np.column_stack([x, y]), "main" if g["kernel"] == "pass" else "line")
-        ends.append((float(y[-1]), float(x[-1]), f"{g['kernel']}, slope {g['slope']:.2f}"))
-    lowest = -math.inf
-    for y, x, label in sorted(ends):
-        lowest = max(y, lowest + 12)  # labels side by side, not one on the other
-        drawing.text(max(x, WIDTH - RIGHT) + 8, lowest + 4, label, "small")
+        ends.append((float(y[-1]), f"{g['kernel']}, slope {g['slope']:.2f}"))
+    for (_, label), y in zip(sorted(ends), _spread([y for y, _ in sorted(ends)], top + GROWTH_HEIGHT), strict=True):
+        drawing.text(WIDTH - RIGHT + 8, y + 4, label, "small")
+
+
+def _spread(places: Sequence[float], bottom: float, gap: float = 12.0) -> list[float]:
+    """Rising places moved apart, so that labels do not lie on each other, and none below the bottom."""
+    spread: list[float] = []
+    for place in places:
+        spread.append(max(place, spread[-1] + gap) if spread else place)
+    for i in range(len(spread) - 1, -1, -1):
+        spread[i] = min(spread[i], bottom - gap * (len(spread) - 1 - i))
+    return spread

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from cytomrd.bench.blas import environment_as_found
 from cytomrd.bench.child import WARM_UP_EVENTS
 from cytomrd.bench.events import Events
 from cytomrd.bench.kernels import OURS
@@ -139,9 +140,11 @@ def _command_row(name: str, seconds: list[float], threads: int) -> Row:
 
 def _seconds(command: list[str]) -> tuple[float, int]:
     started = time.perf_counter()
-    done = _run(command)
+    done = _run(command, environment_as_found())
     return time.perf_counter() - started, done.returncode
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess:
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -56,6 +57,7 @@ def run_bench(plan: BenchPlan, *, progress: Progress | None = None) -> dict[str,
         "machine": machine,
         "versions": versions(),
         "settings": asdict(plan) | {"started_at": started.isoformat(timespec="seconds")}
+        | {"blas_threads": os.environ.get("OPENBLAS_NUM_THREADS")}
         | {"seconds": round((datetime.now(UTC) - started).total_seconds(), 1)},
         "bandwidth_gb_per_s": bandwidth,
         "rows": [asdict(row) for row in measured.rows],

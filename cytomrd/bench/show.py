@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-__all__ = ["machine_line", "mark_cells", "row_cells", "text_lines"]
+__all__ = ["machine_line", "mark_cells", "row_cells", "short", "text_lines"]
 
 ROW_HEAD = ("kernel", "implementation", "threads", "events", "M events/s", "GB/s", "of memcpy", "MB more", "speed")
 MARK_HEAD = ("mark", "must", "reach", "measured", "met", "")
@@ -55,17 +55,17 @@ def row_cells(rows: Sequence[dict]) -> list[tuple[str, ...]]:
 def _line(rows: Sequence[dict]) -> tuple[str, ...]:
     row = rows[0]
     rate, seconds = row["events_per_s"], row["seconds"]
-    speeds = [f"{_short(r['ratio'])} x {r['ratio_to']}{_agreement(r)}" for r in rows if r["ratio"] is not None]
+    speeds = [f"{short(r['ratio'])} x {r['ratio_to']}{_agreement(r)}" for r in rows if r["ratio"] is not None]
     notes = [r["note"] for r in rows if r["note"]]
     return (
         row["kernel"],
         row["implementation"],
         str(row["threads"] or ""),
         f"{row['n_events']:,}" if row["n_events"] else "",
-        _short(rate / 1e6) if rate else (f"{seconds:.3f} s" if seconds is not None else ""),
-        _short(row["gb_per_s"]),
-        _short(row["fraction_of_bandwidth"]),
-        _short(row["peak_memory_mb"]),
+        short(rate / 1e6) if rate else (f"{seconds:.3f} s" if seconds is not None else ""),
+        short(row["gb_per_s"]),
+        short(row["fraction_of_bandwidth"]),
+        short(row["peak_memory_mb"]),
         ", ".join(dict.fromkeys([*speeds, *notes])),
     )
 
@@ -76,7 +76,7 @@ def mark_cells(mark: dict) -> tuple[str, ...]:
         outcome = "not measured"
     else:
         outcome = "reached" if mark["reached"] else "yes" if mark["met"] else "NO"
-    return (mark["mark"], mark["must"], mark["reach"], _short(mark["measured"]), outcome, mark["note"])
+    return (mark["mark"], mark["must"], mark["reach"], short(mark["measured"]), outcome, mark["note"])
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _agreement(row: dict) -> str:
     return "" if row["mismatches"] in (0, None) else f" ({row['mismatches']} differ)"
 
 
-def _short(value: float | None) -> str:
+def short(value: float | None) -> str:
     """Three digits that matter."""
     if value is None:
         return ""
