@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Agreement", "close_columns", "close_values", "same_counts", "same_members", "same_rows"]
+from cytomrd.gating.clustering import map_events
+
+__all__ = [
+    "Agreement",
+    "as_good_a_map",
+    "as_near",
+    "close_columns",
+    "close_values",
+    "same_counts",
+    "same_members",
+    "same_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,23 @@ def close_values(ours, theirs, *, allowed: float, unit: float = 1.0) -> Agreemen
     if elsewhere.any():
         return Agreement(mismatches=int(np.count_nonzero(elsewhere)))
     return Agreement(max_error=float(np.abs(ours[finite] - theirs[finite]).max(initial=0.0)) / unit, allowed=allowed)
+
+
+def as_near(ours, theirs) -> Agreement:
+    """Nearest nodes of (events, nodes, nearest): two may be chosen that are equally near, but for rounding."""
+    (events, nodes, mine), (_, _, other) = ours, theirs
+    chosen = [np.linalg.norm(events - nodes[np.asarray(which, dtype=np.int64)], axis=1) for which in (mine, other)]
+    return close_values(*chosen, allowed=1e-5)
+
+
+def as_good_a_map(ours, theirs) -> Agreement:
+    """Maps (events, nodes): by how much of theirs our mean distance to the nearest node is larger.
+
+    Training starts at random: on few events two good maps differ by a few percent.
+    """
+    (events, mine), (_, other) = ours, theirs
+    mean = [float(map_events(events, nodes)[1].mean()) for nodes in (mine, other)]
+    return Agreement(max_error=max(mean[0] / mean[1] - 1.0, 0.0), allowed=0.05)
 
 
 def close_columns(ours: np.ndarray, theirs: np.ndarray, *, allowed: float, unit: float) -> Agreement:

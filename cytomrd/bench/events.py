@@ -100,6 +100,16 @@ class Events:
         """float64 (3, n_events): three of ``linear`` on the logicle scale, exact."""
         return LOGICLE.apply(self.linear[:3])
 
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """float64 (n_events, 10): all of ``linear`` on the logicle scale, an event a row, as clustering wants them."""
+        return np.ascontiguousarray(LOGICLE.apply(self.linear).T)
+
+    @property
+    def nodes(self) -> np.ndarray:
+        """float64 (100, 10): a hundred of ``cells``, in the place of a trained map."""
+        return self.cells[np.random.default_rng(3).choice(self.n_events, 100, replace=False)]
+
     def slice(self, first: int, stop: int) -> Events:
         """Some of the events, as a set of their own; what was worked out already is copied."""
         chosen = Events(stop - first, self.folder, self.rows[first:stop])

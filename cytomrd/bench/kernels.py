@@ -9,6 +9,8 @@ from functools import partial
 from cytomrd.bench import ours, peers
 from cytomrd.bench.agreement import (
     Agreement,
+    as_good_a_map,
+    as_near,
     close_columns,
     close_values,
     same_counts,
@@ -47,8 +49,9 @@ class Kernel:
         Our way with a given number of threads. Without it each thread gets a part of the events.
     can_split
         Whether parts of the events can be given to threads.
-    own_process
-        Its memory is measured in a process of its own, and here not at all.
+    is_long
+        It has the time of the whole pass, and its memory is not traced: that of the pass is measured in a process
+        of its own.
     """
 
     name: str
@@ -61,7 +64,7 @@ class Kernel:
     limits: Mapping[str, Build] = field(default_factory=dict)
     threaded: Callable[[Events, int], Callable[[], object]] | None = None
     can_split: bool = True
-    own_process: bool = False
+    is_long: bool = False
 
 
 def _read(kind: str, byte_order: str) -> Kernel:
@@ -122,5 +125,12 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("histogram_2d", "histograms", 16, ours.histogram_2d, {"numpy": peers.numpy_histogram_2d}, same_counts),
     Kernel("pass", "pass", 56, ours.whole_pass, {"FlowKit": peers.flowkit_session}, same_counts,
            limits={"memcpy": peers.memcpy},
-           threaded=ours.whole_pass if ours.can_thread() else None, can_split=False, own_process=True),
+           threaded=ours.whole_pass if ours.can_thread() else None, can_split=False, is_long=True),
+    Kernel("som_online", "clustering", 80, ours.som_online, {"flowsom": peers.flowsom_som}, as_good_a_map,
+           can_split=False, is_long=True),
+    Kernel("som_batch", "clustering", 80, ours.som_batch, {"flowsom": peers.flowsom_som}, as_good_a_map,
+           threaded=ours.som_batch, can_split=False, is_long=True),
+    Kernel("map_events", "clustering", 80, ours.map_to_nodes,
+           {"flowsom": peers.flowsom_map, "scikit-learn": peers.sklearn_map, "faiss": peers.faiss_map}, as_near,
+           threaded=ours.map_to_nodes, can_split=False),
 )  # fmt: skip

@@ -14,7 +14,7 @@ import cytomrd
 
 __all__ = ["COPIED_BYTES", "describe_machine", "memcpy_seconds", "versions"]
 
-PACKAGES = ("numpy", "numba", "FlowKit", "FlowIO", "FlowUtils", "flowsom", "scikit-learn")
+PACKAGES = ("numpy", "numba", "FlowKit", "FlowIO", "FlowUtils", "flowsom", "scikit-learn", "faiss-cpu")
 # 5e6 events of 14 float32: more than most caches hold, so that memory is what is measured.
 COPIED_BYTES = 280_000_000
 

@@ -12,6 +12,7 @@ from cytomrd.bench.rows import Row, find_row
 
 __all__ = ["Judged", "judge"]
 
+SOM_ERROR = 0.005
 AT_LEAST, AT_MOST = ">=", "<="
 
 
@@ -87,6 +88,10 @@ def _marks(threads: int) -> list[_Mark]:
         _Mark("ellipsoid on 3 axes against FlowKit (x)", AT_LEAST, 80, None, _ratio("ellipsoid", "FlowKit", 1)),
         _Mark("rectangle on 3 axes against FlowKit (x)", AT_LEAST, 5, None, _ratio("rectangle", "FlowKit", 1)),
         _Mark("events in another gate than the peers'", AT_MOST, 0, None, _mismatches),
+        _Mark("map by FlowSOM's rule, error within 0.5 % of flowsom's (x)", AT_LEAST, 3, None, _som("som_online")),
+        _Mark("map by the batch rule, error within 0.5 % of flowsom's (x)", AT_LEAST, 3, 20, _som("som_batch")),
+        _Mark("mapping to nodes against flowsom (x)", AT_LEAST, 12, None, _ratio("map_events", "flowsom", 1)),
+        _Mark("mapping to nodes against faiss (x)", AT_LEAST, 1.3, None, _ratio("map_events", "faiss", 1)),
         _Mark("batch of small tubes, 2 workers against 1 (x)", AT_LEAST, 1.8, None, _batch),
         _Mark("cytomrd --help (s)", AT_MOST, 0.2, None, _seconds("start_help")),
         _Mark("first result on a cached kernel (s)", AT_MOST, 1.0, None, _seconds("start_first_result")),
@@ -197,6 +202,17 @@ def _mismatches(rows: Sequence[Row]) -> _Found:
     gates = ("rectangle", "polygon", "ellipsoid", "quadrant", "boolean")
     found = [row for row in rows if row.kernel in gates and row.mismatches is not None]
     return _Found(float(sum(row.mismatches for row in found)), found[0].n_events) if found else _Found(None)
+
+
+def _som(kernel: str):
+    def find(rows: Sequence[Row]) -> _Found:
+        row = find_row(rows, kernel, OURS, ratio_to="flowsom", threads=1)
+        if row is None or row.max_error is None:
+            return _of_row(row, None)
+        note = f"error {100 * row.max_error:.2f} % larger" if row.max_error else "error no larger"
+        return _Found(row.ratio, row.n_events, note, failed=row.max_error > SOM_ERROR)
+
+    return find
 
 
 def _batch(rows: Sequence[Row]) -> _Found:

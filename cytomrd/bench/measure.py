@@ -48,6 +48,7 @@ class _Way:
     agreement: Agreement
     first_s: float
     threads: int | None = None
+    result: object = None
 
 
 def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb_per_s: float) -> Measured:
@@ -56,12 +57,11 @@ def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb
     A peer that is not installed, or that fails, is a row that says so. An error of ours is an error.
     """
     first = _Way(OURS, kernel.ours(events), Agreement(), 0.0, threads=1)
-    first.run()  # compiles
+    first.result = first.run()  # compiles
     variants = [_Way(name, build(events), Agreement(), 0.0, threads=1) for name, build in kernel.variants.items()]
     ways, missing = [first], []
     for way in variants:
-        result = way.run()
-        way.agreement = kernel.compare(first.run(), result)
+        way.agreement = kernel.compare(first.result, way.run())
         ways.append(way)
     for implementation, build in kernel.peers.items():
         found = _ready(kernel, implementation, build, events, first)
@@ -76,7 +76,7 @@ def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb
         taken = interleave(
             {(way.implementation, way.threads): way.run for way in ways},
             rounds=plan.rounds,
-            budget_s=plan.pass_budget_s if kernel.own_process else plan.budget_s,
+            budget_s=plan.pass_budget_s if kernel.is_long else plan.budget_s,
             spent={(way.implementation, way.threads): way.first_s for way in ways},
         )
     rows = _rows(kernel, events, ways, taken, bandwidth_gb_per_s)
@@ -100,7 +100,7 @@ def _ready(kernel: Kernel, implementation: str, build, events: Events, first: _W
     except Exception as error:  # whatever a peer does must not end the benchmark
         row.note = f"failed: {type(error).__name__}: {error}"
         return row
-    return _Way(implementation, run, kernel.compare(first.run(), result), seconds)
+    return _Way(implementation, run, kernel.compare(first.result, result), seconds)
 
 
 def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _Way) -> _Way | None:
@@ -110,7 +110,7 @@ def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _
     if kernel.threaded is not None:
         run = kernel.threaded(events, n_threads)
         result = run()
-        return _Way(OURS, run, kernel.compare(first.run(), result), 0.0, n_threads)
+        return _Way(OURS, run, kernel.compare(first.result, result), 0.0, n_threads)
     edges = [events.n_events * i // n_threads for i in range(n_threads + 1)]
     parts = [kernel.ours(events.slice(*edges[i : i + 2])) for i in range(n_threads) if edges[i] < edges[i + 1]]
 
@@ -128,7 +128,7 @@ def _rows(kernel: Kernel, events: Events, ways: list[_Way], taken, bandwidth: fl
         seconds = taken[way.implementation, way.threads]
         row = timed_row(kernel.name, way.implementation, events.n_events, seconds, kernel.bytes_per_event, bandwidth)
         row.threads = way.threads
-        if row.seconds < LONGEST_TRACED_S and (way.threads or 1) == 1 and not kernel.own_process:
+        if row.seconds < LONGEST_TRACED_S and (way.threads or 1) == 1 and not kernel.is_long:
             row.peak_memory_mb, row.memory_of = allocated_mb(way.run), "allocations"
         plain[way.implementation, way.threads] = row
     rows = []

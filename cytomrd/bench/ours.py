@@ -14,6 +14,7 @@ import numpy as np
 from cytomrd.bench.events import Events, bench_strategy, circle, spillover
 from cytomrd.fcs.dataset import open_fcs
 from cytomrd.gating.apply import apply_gates
+from cytomrd.gating.clustering import fit_som_batch, fit_som_online, map_events
 from cytomrd.kernels.compensate import compensate_column
 from cytomrd.kernels.gates import combine_members, points_in_ellipsoid, points_in_interval
 from cytomrd.kernels.histograms import count_1d, count_2d
@@ -30,6 +31,7 @@ __all__ = [
     "DRAWN",
     "MEAN",
     "N_BINS",
+    "N_PASSES",
     "boolean",
     "can_thread",
     "compensate",
@@ -38,12 +40,15 @@ __all__ = [
     "exact_scale",
     "histogram_1d",
     "histogram_2d",
+    "map_to_nodes",
     "polygon",
     "quadrant",
     "read",
     "read_again",
     "rectangle",
     "scale",
+    "som_batch",
+    "som_online",
     "whole_pass",
 ]
 
@@ -56,6 +61,7 @@ MEAN, COVARIANCE = (0.5, 0.5, 0.5), ((0.1, 0.02, 0.0), (0.02, 0.1, 0.01), (0.0, 
 DISTANCE_SQUARE = 1.0
 DIVIDER = (0.45, 0.4)
 N_BINS = 128
+N_PASSES = 10
 
 
 def _blocks(n: int) -> Iterator[tuple[int, slice]]:
@@ -272,3 +278,33 @@ def histogram_2d(events: Events) -> Run:
 def within(events: Events) -> np.ndarray:
     """Two axes moved into [0, 1): beyond the limits, histograms have different customs."""
     return np.clip(events.positions[:2], 0.0, np.nextafter(1.0, 0.0))
+
+
+def som_online(events: Events) -> Run:
+    """FlowSOM's rule on ten axes, ten passes, a grid of 10 x 10, and the mapping of all events: the map's nodes."""
+    x = events.cells
+
+    def run() -> tuple[np.ndarray, np.ndarray]:
+        nodes = fit_som_online(x, n_passes=N_PASSES)
+        map_events(x, nodes)
+        return x, nodes
+
+    return run
+
+
+def som_batch(events: Events, n_threads: int = 1) -> Run:
+    """The same by the batch rule."""
+    x = events.cells
+
+    def run() -> tuple[np.ndarray, np.ndarray]:
+        nodes = fit_som_batch(x, n_passes=N_PASSES, n_threads=n_threads)
+        map_events(x, nodes, n_threads=n_threads)
+        return x, nodes
+
+    return run
+
+
+def map_to_nodes(events: Events, n_threads: int = 1) -> Run:
+    """The nearest of a hundred nodes for every event."""
+    x, nodes = events.cells, events.nodes
+    return lambda: (x, nodes, map_events(x, nodes, n_threads=n_threads)[0])

@@ -21,6 +21,7 @@ from cytomrd.bench.ours import (
     DRAWN,
     MEAN,
     N_BINS,
+    N_PASSES,
     memberships,
     within,
 )
@@ -236,3 +237,46 @@ def numpy_histogram_2d(events: Events) -> Run:
     """numpy.histogram2d."""
     x, y = within(events)
     return lambda: np.histogram2d(x, y, bins=N_BINS, range=((0.0, 1.0), (0.0, 1.0)))[0]
+
+
+def flowsom_som(events: Events) -> Run:
+    """FlowSOM's estimator: training and the mapping of all events."""
+    from flowsom.models import SOMEstimator
+
+    x = events.cells
+    SOMEstimator(rlen=1, seed=0).fit(x[:200])  # compiles, at every start anew
+
+    def run() -> tuple[np.ndarray, np.ndarray]:
+        return x, SOMEstimator(rlen=N_PASSES, seed=0).fit(x).codes
+
+    return run
+
+
+def flowsom_map(events: Events) -> Run:
+    """FlowSOM's mapping to known nodes."""
+    from flowsom.models import SOMEstimator
+
+    x, nodes = events.cells, events.nodes
+    estimator = SOMEstimator(rlen=1, seed=0).fit(x[:200])
+    estimator.codes = nodes
+    return lambda: (x, nodes, estimator.predict(x))
+
+
+def sklearn_map(events: Events) -> Run:
+    """scikit-learn's nearest of some points."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    x, nodes = events.cells, events.nodes
+    return lambda: (x, nodes, pairwise_distances_argmin(x, nodes))
+
+
+def faiss_map(events: Events) -> Run:
+    """faiss' exact index, float32."""
+    import faiss
+
+    x, nodes = events.cells, events.nodes
+    rows = x.astype(np.float32)
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexFlatL2(nodes.shape[1])
+    index.add(nodes.astype(np.float32))
+    return lambda: (x, nodes, index.search(rows, 1)[1].ravel())

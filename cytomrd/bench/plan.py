@@ -14,8 +14,8 @@ class BenchPlan:
 
     Attributes
     ----------
-    kernel_events, read_events, pass_events
-        Events of the kernels, of the files that are read, and of the whole pass.
+    kernel_events, read_events, pass_events, cluster_events
+        Events of the kernels, of the files that are read, of the whole pass, and of clustering.
     growth_events
         Sizes over which the growth of the whole pass is fitted.
     memory_events
@@ -33,6 +33,7 @@ class BenchPlan:
     kernel_events: int
     read_events: int
     pass_events: int
+    cluster_events: int
     growth_events: tuple[int, ...]
     memory_events: int
     marrow_events: int
@@ -53,6 +54,7 @@ FULL = BenchPlan(
     kernel_events=2_000_000,
     read_events=2_000_000,
     pass_events=5_000_000,
+    cluster_events=1_000_000,
     growth_events=(100_000, 1_000_000, 10_000_000),
     memory_events=10_000_000,
     marrow_events=10_000_000,
@@ -65,6 +67,7 @@ QUICK = BenchPlan(
     kernel_events=500_000,
     read_events=400_000,
     pass_events=500_000,
+    cluster_events=30_000,
     growth_events=(100_000, 300_000, 1_000_000),
     memory_events=1_000_000,
     marrow_events=0,
@@ -86,7 +89,7 @@ def plan_bench(
     if events is not None:
         sizes = tuple(max(1, events // share) for share in (100, 10, 1))
         plan = replace(
-            plan, kernel_events=events, read_events=events, pass_events=events, growth_events=sizes,
-            memory_events=events, marrow_events=0 if quick else max(events, 200_000),
+            plan, kernel_events=events, read_events=events, pass_events=events, cluster_events=events,
+            growth_events=sizes, memory_events=events, marrow_events=0 if quick else max(events, 200_000),
         )  # fmt: skip
     return replace(plan, only=only, threads=threads)

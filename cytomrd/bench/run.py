@@ -81,11 +81,11 @@ def _difference(row: dict) -> str:
 
 def _steps(plan: BenchPlan, folder: Path, bandwidth: float) -> Iterator[tuple[str, Callable[[], Measured]]]:
     sets: dict[int, Events] = {}
+    sizes = {"read": plan.read_events, "decode": plan.read_events, "pass": plan.pass_events}
+    sizes["clustering"] = plan.cluster_events
 
     def kernel_step(kernel: Kernel) -> Measured:
-        n_events = {"read": plan.read_events, "decode": plan.read_events, "pass": plan.pass_events}.get(
-            kernel.group, plan.kernel_events
-        )
+        n_events = sizes.get(kernel.group, plan.kernel_events)
         if n_events not in sets:
             sets.clear()  # one set in memory at a time
             sets[n_events] = Events(n_events, folder)
