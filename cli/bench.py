@@ -54,6 +54,8 @@ def command(ctx, quick: bool, as_json: bool, only, events, threads, plot, quiet:
     unknown = sorted(set(only) - set(NAMES))
     if unknown:
         raise click.UsageError(f"nothing is named {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if plot is not None and not plot.parent.is_dir():
+        raise click.UsageError(f"{plot.parent} is no folder; the plot is written when all is measured")
     plan = plan_bench(quick=quick, only=tuple(only), events=events, threads=threads)
     with progress_bar("measuring", quiet=quiet) as progress:
         result = run_bench(plan, progress=progress)

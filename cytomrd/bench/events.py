@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,10 +149,10 @@ class Events:
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """A temporary folder, in memory where the machine has such a place, so that disks are not what is measured."""
+def scratch(n_bytes: int) -> Iterator[Path]:
+    """A temporary folder, in memory where the machine has room for so much, so that disks are not what is measured."""
     memory = Path("/dev/shm")
-    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    usable = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > n_bytes
     with tempfile.TemporaryDirectory(prefix="cytomrd-bench-", dir=memory if usable else None) as folder:
         yield Path(folder)
 

@@ -52,6 +52,8 @@ class Kernel:
     is_long
         It has the time of the whole pass, and its memory is not traced: that of the pass is measured in a process
         of its own.
+    grows
+        A result holds those of all calls so far, since each call draws anew.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Kernel:
     threaded: Callable[[Events, int], Callable[[], object]] | None = None
     can_split: bool = True
     is_long: bool = False
+    grows: bool = False
 
 
 def _read(kind: str, byte_order: str) -> Kernel:
@@ -127,9 +130,9 @@ KERNELS: tuple[Kernel, ...] = (
            limits={"memcpy": peers.memcpy},
            threaded=ours.whole_pass if ours.can_thread() else None, can_split=False, is_long=True),
     Kernel("som_online", "clustering", 80, ours.som_online, {"flowsom": peers.flowsom_som}, as_good_a_map,
-           can_split=False, is_long=True),
+           can_split=False, is_long=True, grows=True),
     Kernel("som_batch", "clustering", 80, ours.som_batch, {"flowsom": peers.flowsom_som}, as_good_a_map,
-           threaded=ours.som_batch, can_split=False, is_long=True),
+           threaded=ours.som_batch, can_split=False, is_long=True, grows=True),
     Kernel("map_events", "clustering", 80, ours.map_to_nodes,
            {"flowsom": peers.flowsom_map, "scikit-learn": peers.sklearn_map, "faiss": peers.faiss_map}, as_near,
            threaded=ours.map_to_nodes, can_split=False),

@@ -41,7 +41,10 @@ class Measured:
 
 @dataclass
 class _Way:
-    """One implementation that could be made ready, with how its result compared with ours."""
+    """One implementation that could be made ready, with how its result compared with ours.
+
+    ``result`` is kept where it grows with every call, to be compared once more in the end.
+    """
 
     implementation: str
     run: Callable[[], object]
@@ -79,6 +82,9 @@ def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb
             budget_s=plan.pass_budget_s if kernel.is_long else plan.budget_s,
             spent={(way.implementation, way.threads): way.first_s for way in ways},
         )
+    for way in ways:
+        if way is not first and way.result is not None:
+            way.agreement = kernel.compare(first.result, way.result)
     rows = _rows(kernel, events, ways, taken, bandwidth_gb_per_s)
     measured = Measured([*rows, *missing])
     if kernel.can_split and events.n_events >= 16:
@@ -100,7 +106,8 @@ def _ready(kernel: Kernel, implementation: str, build, events: Events, first: _W
     except Exception as error:  # whatever a peer does must not end the benchmark
         row.note = f"failed: {type(error).__name__}: {error}"
         return row
-    return _Way(implementation, run, kernel.compare(first.result, result), seconds)
+    agreement = kernel.compare(first.result, result)
+    return _Way(implementation, run, agreement, seconds, result=result if kernel.grows else None)
 
 
 def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _Way) -> _Way | None:
@@ -110,7 +117,8 @@ def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _
     if kernel.threaded is not None:
         run = kernel.threaded(events, n_threads)
         result = run()
-        return _Way(OURS, run, kernel.compare(first.result, result), 0.0, n_threads)
+        agreement = kernel.compare(first.result, result)
+        return _Way(OURS, run, agreement, 0.0, n_threads, result if kernel.grows else None)
     edges = [events.n_events * i // n_threads for i in range(n_threads + 1)]
     parts = [kernel.ours(events.slice(*edges[i : i + 2])) for i in range(n_threads) if edges[i] < edges[i + 1]]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import numpy as np
 
@@ -281,25 +282,28 @@ def within(events: Events) -> np.ndarray:
 
 
 def som_online(events: Events) -> Run:
-    """FlowSOM's rule on ten axes, ten passes, a grid of 10 x 10, and the mapping of all events: the map's nodes."""
-    x = events.cells
+    """FlowSOM's rule on ten axes, ten passes, a grid of 10 x 10, and the mapping of all events.
 
-    def run() -> tuple[np.ndarray, np.ndarray]:
-        nodes = fit_som_online(x, n_passes=N_PASSES)
-        map_events(x, nodes)
-        return x, nodes
+    Each call trains with another seed; returned are the events and the nodes of all maps so far.
+    """
+    x, maps, seeds = events.cells, [], count()
+
+    def run() -> tuple[np.ndarray, list[np.ndarray]]:
+        maps.append(fit_som_online(x, n_passes=N_PASSES, random_state=next(seeds)))
+        map_events(x, maps[-1])
+        return x, maps
 
     return run
 
 
 def som_batch(events: Events, n_threads: int = 1) -> Run:
     """The same by the batch rule."""
-    x = events.cells
+    x, maps, seeds = events.cells, [], count()
 
-    def run() -> tuple[np.ndarray, np.ndarray]:
-        nodes = fit_som_batch(x, n_passes=N_PASSES, n_threads=n_threads)
-        map_events(x, nodes, n_threads=n_threads)
-        return x, nodes
+    def run() -> tuple[np.ndarray, list[np.ndarray]]:
+        maps.append(fit_som_batch(x, n_passes=N_PASSES, random_state=next(seeds), n_threads=n_threads))
+        map_events(x, maps[-1], n_threads=n_threads)
+        return x, maps
 
     return run
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 import numpy as np
 
@@ -240,14 +241,15 @@ def numpy_histogram_2d(events: Events) -> Run:
 
 
 def flowsom_som(events: Events) -> Run:
-    """FlowSOM's estimator: training and the mapping of all events."""
+    """FlowSOM's estimator: training and the mapping of all events; a new seed for each call, as ours."""
     from flowsom.models import SOMEstimator
 
-    x = events.cells
+    x, maps, seeds = events.cells, [], count()
     SOMEstimator(rlen=1, seed=0).fit(x[:200])  # compiles, at every start anew
 
-    def run() -> tuple[np.ndarray, np.ndarray]:
-        return x, SOMEstimator(rlen=N_PASSES, seed=0).fit(x).codes
+    def run() -> tuple[np.ndarray, list[np.ndarray]]:
+        maps.append(SOMEstimator(rlen=N_PASSES, seed=next(seeds)).fit(x).codes)
+        return x, maps
 
     return run
 

@@ -45,6 +45,11 @@ class BenchPlan:
     only: tuple[str, ...] = ()
     is_quick: bool = False
 
+    @property
+    def most_events(self) -> int:
+        """Events of the longest file."""
+        return max(self.read_events, self.pass_events, *self.growth_events, self.memory_events, self.marrow_events)
+
     def wants(self, *names: str) -> bool:
         """Whether something of one of these names is to be measured."""
         return not self.only or bool(set(self.only) & set(names))

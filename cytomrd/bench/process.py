@@ -50,6 +50,8 @@ def measure_memory(plan: BenchPlan, folder: Path) -> list[Row]:
             rows.append(Row(kernel, implementation, compared.n_events, note="not installed"))
         else:
             rows.append(_memory_row(kernel, implementation, None, compared.n_events, folder))
+    for events in (large, small):
+        events.forget_files()
     return rows
 
 

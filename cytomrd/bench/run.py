@@ -44,7 +44,7 @@ def run_bench(plan: BenchPlan, *, progress: Progress | None = None) -> dict[str,
     bandwidth = COPIED_BYTES / float(np.median(copies)) / 1e9
     copied = timed_row("memcpy", "numpy", COPIED_BYTES // 56, copies, 56, bandwidth)
     measured = Measured([copied])
-    with scratch() as folder:
+    with scratch(2 * 56 * plan.most_events) as folder:
         steps = list(_steps(plan, folder, bandwidth))
         for i, (label, step) in enumerate(steps):
             if progress is not None:

@@ -93,6 +93,12 @@ def test_unknown_names_are_refused_with_the_names_that_exist():
     assert CliRunner().invoke(cytomrd, ["bench", "--events", "12.5"]).exit_code == 2
 
 
+def test_a_plot_that_cannot_be_written_is_refused_before_the_work(tmp_path):
+    done = bench("--plot", str(tmp_path / "no" / "bench.svg"))
+    assert done.exit_code == 2
+    assert "is no folder" in done.output
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kernel_agrees_with_every_peer(name, events):
     chosen = kernel(name)
@@ -181,6 +187,23 @@ def test_an_error_of_ours_is_an_error(events):
         measure_kernel(replace(kernel("rectangle"), ours=build), events, TINY, 10.0)
 
 
+def test_results_that_grow_are_compared_in_the_end(events):
+    def counting(step):
+        def build(events):
+            calls = []
+            return lambda: (calls.append(step * len(calls)), calls)[1]
+
+        return build
+
+    chosen = replace(
+        kernel("boolean"), ours=counting(1), peers={"FlowKit": counting(2)}, grows=True, can_split=False,
+        compare=lambda mine, other: same_counts([sum(mine)], [sum(other)]),
+    )  # fmt: skip
+    # at the first calls both are 0; only the later ones differ
+    row = find_row(measure_kernel(chosen, events, TINY, 10.0).rows, "boolean", "cytomrd", threads=1)
+    assert row.agrees is False
+
+
 def test_threads_get_all_events_between_them(events):
     seen = []
 
@@ -211,8 +234,8 @@ def test_agreement_of_maps_minds_distance_and_not_numbers():
     nearest = np.linalg.norm(x[:, None] - nodes, axis=2).argmin(axis=1)
     assert as_near((x, nodes, nearest), (x, nodes, nearest.astype(np.int32))).holds
     assert not as_near((x, nodes, nearest), (x, nodes, (nearest + 1) % 10)).holds
-    assert as_good_a_map((x, nodes), (x, nodes[:3])).holds
-    assert not as_good_a_map((x, nodes[:3]), (x, nodes)).holds
+    assert as_good_a_map((x, [nodes]), (x, [nodes[:3]])).holds
+    assert not as_good_a_map((x, [nodes[:3]]), (x, [nodes])).holds
 
 
 def test_agreement_of_values_minds_what_is_not_finite():
