@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +130,19 @@ def test_files_hold_what_they_are_meant_to(kind, byte_order, events):
         weights = 256 ** np.arange(3)
         stored = stored.astype(np.int64) @ (weights[::-1] if byte_order == ">" else weights)
     np.testing.assert_array_equal(values, stored)
+
+
+def test_threads_reach_the_whole_pass_where_it_takes_them(events, monkeypatch):
+    seen = []
+
+    def apply_gates(dataset, strategy, *, n_threads=1):
+        seen.append(n_threads)
+        return SimpleNamespace(populations=("a",), n_events=np.array([1]))
+
+    monkeypatch.setattr(ours, "apply_gates", apply_gates)
+    assert ours.can_thread()
+    assert ours.whole_pass(events, 2)() == {"a": 1}
+    assert seen == [2]
 
 
 def test_a_wrong_result_gets_no_ratio_and_fails_the_mark(events):
