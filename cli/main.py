@@ -16,6 +16,7 @@ EXIT_INTERNAL, EXIT_REFUSED, EXIT_LOCKED, EXIT_INTERRUPTED = 1, 3, 6, 130
 COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
+    "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
     "samplesheet": ("cytomrd.cli.samplesheet", "Draft a samplesheet from the files of a folder."),
     "info": ("cytomrd.cli.info", "Show header, channels, spillover and findings of a file."),
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),

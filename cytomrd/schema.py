@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CAR_NK", "MRD", "POPULATIONS", "QC", "Column", "format_cell", "table_to_csv"]
+__all__ = ["CAR_NK", "CLUSTERS", "MRD", "POPULATIONS", "QC", "Column", "format_cell", "table_to_csv"]
 
 Kind = Literal["text", "integer", "number", "boolean"]
 
@@ -108,6 +108,17 @@ QC = (
     Column("spillover_condition", "number", "condition number of the spillover matrix"),
     Column("findings", "text", "what the reader found in the file, separated by ;"),
     Column("reason", "text", "why the file is held or failed"),
+)
+
+CLUSTERS = (
+    Column("sample_id", "text", "specimen"),
+    Column("tube", "text", "tube within the panel"),
+    Column("file", "text", "file, relative to the run folder"),
+    Column("population", "text", "population whose events were clustered"),
+    Column("metacluster", "integer", "metacluster, 0 the largest of the tube; -1 for events that cannot be placed"),
+    Column("cluster", "integer", "node of the map, row by row from 0; -1 for events that cannot be placed"),
+    Column("n_events", "integer", "events in the cluster", "events"),
+    Column("fraction", "number", "n_events / events clustered in this tube"),
 )
 
 

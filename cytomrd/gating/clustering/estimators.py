@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Cluster
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from cytomrd.gating.clustering.mapping import map_events
-from cytomrd.gating.clustering.metaclusters import metacluster_nodes
+from cytomrd.gating.clustering.metaclusters import N_METACLUSTERS, metacluster_nodes
 from cytomrd.gating.clustering.training import fit_som_batch, fit_som_online
 
 __all__ = ["Metaclusters", "SelfOrganisingMap"]
@@ -113,7 +113,7 @@ class Metaclusters(ClusterMixin, BaseEstimator):
     Parameters
     ----------
     n_metaclusters
-        How many; where None, the number from 2 to 20 whose mean silhouette over the nodes is greatest.
+        How many; fewer only where the nodes lie at fewer places.
     grid, rule, n_passes, random_state, n_threads
         As for :class:`SelfOrganisingMap`.
 
@@ -133,13 +133,13 @@ class Metaclusters(ClusterMixin, BaseEstimator):
     >>> import numpy as np
     >>> from cytomrd.gating.clustering import Metaclusters
     >>> events = np.random.default_rng(0).normal(size=(600, 2)) * 0.1 + np.repeat([[0, 0], [3, 3]], [400, 200], axis=0)
-    >>> clusters = Metaclusters(grid=(4, 4)).fit(events)
+    >>> clusters = Metaclusters(2, grid=(4, 4)).fit(events)
     >>> clusters.n_metaclusters_, clusters.predict([[0.1, 0.0], [3.0, 2.9]]).tolist()
     (2, [0, 1])
     """
 
     def __init__(
-        self, n_metaclusters=None, *, grid=(10, 10), rule="batch", n_passes=10, random_state=0, n_threads=1
+        self, n_metaclusters=N_METACLUSTERS, *, grid=(10, 10), rule="batch", n_passes=10, random_state=0, n_threads=1
     ):  # fmt: skip
         self.n_metaclusters = n_metaclusters
         self.grid = grid
@@ -151,8 +151,8 @@ class Metaclusters(ClusterMixin, BaseEstimator):
     def fit(self, X, y=None):
         """Train the map on events of shape (n_events, n_dims) and join its nodes."""
         X = validate_data(self, X, dtype=(np.float64, np.float32))
-        if self.n_metaclusters is not None and self.n_metaclusters < 1:
-            raise ValueError(f"{self.n_metaclusters} metaclusters; give 1 or more, or None")
+        if self.n_metaclusters < 1:
+            raise ValueError(f"{self.n_metaclusters} metaclusters; give 1 or more")
         self.map_ = SelfOrganisingMap(
             self.grid, rule=self.rule, n_passes=self.n_passes, random_state=self.random_state, n_threads=self.n_threads
         ).fit(X)

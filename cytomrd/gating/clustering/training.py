@@ -19,9 +19,11 @@ __all__ = ["fit_som_batch", "fit_som_online", "start_radius"]
 
 RATES = (0.05, 0.01)
 RADIUS_QUANTILE = 0.67
+MAX_NODES = 2500
 DRAWS = 1 << 16
-# Steps of the batch rule in a pass. With fewer, nodes lag behind the falling radius; more gain nothing.
-STEPS = 50
+# Steps of the batch rule in a pass, each of every 53rd event. With fewer, nodes lag behind the falling radius; more
+# gain nothing. A prime, so that events of kinds that alternate are drawn evenly.
+STEPS = 53
 # Events that a thread takes at a time, and at most how many shares a step has, whatever the number of threads.
 SHARE, N_SHARES = 2048, 8
 
@@ -59,7 +61,7 @@ def fit_som_online(
     Raises
     ------
     GateError
-        If there is no event, a value is not finite, or the grid is empty.
+        If there is no event, a value is not finite, or the grid is empty or has more than 2,500 nodes.
     """
     from cytomrd.kernels.som import DIMS, FAR, LANES, train_online
 
@@ -93,7 +95,7 @@ def fit_som_batch(
     n_threads: int = 1,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Train a map by steps over an even fiftieth of the events each, in place of one event.
+    """Train a map by steps over an even share of the events each, 1 in 53, in place of one event.
 
     In a step every node moves towards the mean of the events that are nearest to it or to a node within the radius,
     ``1 - (1 - rate)^m`` of the way for m events: as far as m single steps of FlowSOM's rule would take it. Radius and
@@ -122,7 +124,7 @@ def fit_som_batch(
     Raises
     ------
     GateError
-        If there is no event, a value is not finite, or the grid is empty.
+        If there is no event, a value is not finite, or the grid is empty or has more than 2,500 nodes.
     """
     from cytomrd.kernels.nearest import node_tables
     from cytomrd.kernels.som import move_nodes
@@ -132,14 +134,14 @@ def fit_som_batch(
     nodes = _start(events, grid, rng)
     n_steps = min(STEPS, len(events))
     total, radius = n_passes * n_steps, start_radius(grid)
-    with ThreadPoolExecutor(max(1, n_threads)) as pool:
+    n_threads = max(1, n_threads)
+    # this thread is one of those that work
+    with ThreadPoolExecutor(max(1, n_threads - 1)) as pool:
         done = 0
         for _ in range(n_passes):
             for first in rng.permutation(n_steps):
                 left = 1.0 - done / total
-                sums, counts = _sum_step(
-                    events, int(first), n_steps, node_tables(nodes), pool if n_threads > 1 else None
-                )
+                sums, counts = _sum_step(events, int(first), n_steps, node_tables(nodes), pool, n_threads)
                 move_nodes(nodes, sums, counts, grid, int(radius * left), RATES[1] + (RATES[0] - RATES[1]) * left)
                 done += 1
                 if progress is not None:
@@ -160,6 +162,8 @@ def _checked(events, grid: tuple[int, int], n_passes: int) -> tuple[np.ndarray, 
     events = as_events(events)
     if len(grid) != 2 or min(grid) < 1 or n_passes < 1:
         raise GateError(f"grid {grid} and {n_passes} passes; each must be at least 1")
+    if grid[0] * grid[1] > MAX_NODES:
+        raise GateError(f"a grid of {grid[0]} x {grid[1]} nodes; at most {MAX_NODES:,} are allowed")
     if not len(events):
         raise GateError("no event to train a map on")
     # the least and the largest of values among which one is NaN is NaN
@@ -176,7 +180,7 @@ def _start(events: np.ndarray, grid: tuple[int, int], rng: np.random.Generator) 
     return events[rng.choice(len(events), n_nodes, replace=len(events) < n_nodes)].astype(np.float64)
 
 
-def _sum_step(events, first: int, n_steps: int, tables, pool) -> tuple[np.ndarray, np.ndarray]:
+def _sum_step(events, first: int, n_steps: int, tables, pool, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums float64 (n_nodes, n_dims) and counts int64 (n_nodes,) of events first, first + n_steps, ... by nearest node.
 
     The shares and the order in which they are added up depend on the number of events alone.
@@ -189,13 +193,13 @@ def _sum_step(events, first: int, n_steps: int, tables, pool) -> tuple[np.ndarra
     nodes = tables[0]
     sums, counts = np.zeros((len(starts), *nodes.shape)), np.zeros((len(starts), len(nodes)), dtype=np.int64)
 
-    def add(i: int) -> None:
-        begin = first + starts[i] * n_steps
-        add_events(events, begin, n_steps, min(share, n_events - starts[i]), tables, sums[i], counts[i])
+    def add(shares: range) -> None:
+        for i in shares:
+            begin = first + starts[i] * n_steps
+            add_events(events, begin, n_steps, min(share, n_events - starts[i]), tables, sums[i], counts[i])
 
-    if pool is None:
-        for i in range(len(starts)):
-            add(i)
-    else:
-        list(pool.map(add, range(len(starts))))
+    others = [pool.submit(add, range(t, len(starts), n_threads)) for t in range(1, min(n_threads, len(starts)))]
+    add(range(0, len(starts), n_threads))
+    for other in others:
+        other.result()
     return sums.sum(axis=0), counts.sum(axis=0)

@@ -115,6 +115,8 @@ def test_training_refuses_nothing_to_train_on(fit):
     for wrong in ({"grid": (0, 3)}, {"n_passes": 0}):
         with pytest.raises(GateError, match="at least 1"):
             fit(cells(10), **wrong)
+    with pytest.raises(GateError, match="at most 2,500"):
+        fit(cells(10), grid=(51, 50))
 
 
 def test_schedule_is_flowsoms():
@@ -138,6 +140,19 @@ def test_error_and_topology_are_those_of_flowsom(fit):
     )
     assert ours[0] < 1.01 * theirs[0]
     assert ours[1] < theirs[1] + 0.05
+
+
+@pytest.mark.parametrize("order", ["alternating", "sorted"])
+def test_order_of_the_events_does_no_harm(order):
+    rng = np.random.default_rng(1)
+    mixed = rng.normal(0, 0.1, (6000, 4)) + np.repeat(rng.uniform(0, 2, (10, 4)), 600, axis=0)
+    ordered = mixed if order == "sorted" else mixed.reshape(10, 600, 4).transpose(1, 0, 2).reshape(-1, 4)
+    shuffled = rng.permutation(mixed)
+
+    def error(events):
+        return np.mean([map_events(events, fit_som_batch(events, (6, 6), random_state=s))[1].mean() for s in range(5)])
+
+    assert error(ordered) < 1.03 * error(shuffled)
 
 
 def test_topographic_error_counts_torn_events():
