@@ -128,7 +128,7 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("histogram_2d", "histograms", 16, ours.histogram_2d, {"numpy": peers.numpy_histogram_2d}, same_counts),
     Kernel("pass", "pass", 56, ours.whole_pass, {"FlowKit": peers.flowkit_session}, same_counts,
            limits={"memcpy": peers.memcpy},
-           threaded=ours.whole_pass if ours.can_thread() else None, can_split=False, is_long=True),
+           threaded=ours.whole_pass, can_split=False, is_long=True),
     Kernel("som_online", "clustering", 80, ours.som_online, {"flowsom": peers.flowsom_som}, as_good_a_map,
            can_split=False, is_long=True, grows=True),
     Kernel("som_batch", "clustering", 80, ours.som_batch, {"flowsom": peers.flowsom_som}, as_good_a_map,

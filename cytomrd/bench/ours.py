@@ -6,7 +6,6 @@ function here. Results go into memory that is used again, a block at a time, as 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -16,13 +15,19 @@ from cytomrd.bench.events import Events, bench_strategy, circle, spillover
 from cytomrd.fcs.dataset import open_fcs
 from cytomrd.gating.apply import apply_gates
 from cytomrd.gating.clustering import fit_som_batch, fit_som_online, map_events
+from cytomrd.gating.edges import interval_of_positions
 from cytomrd.kernels.compensate import compensate_column
-from cytomrd.kernels.gates import combine_members, points_in_ellipsoid, points_in_interval
+from cytomrd.kernels.gates import combine_members, points_in_ellipsoid
+from cytomrd.kernels.grid_index import interpolate_column
 from cytomrd.kernels.histograms import count_1d, count_2d
-from cytomrd.kernels.near_gates import grid_of_polygon, points_near_polygon
+from cytomrd.kernels.near_gates import (
+    grid_of_polygon,
+    points_near_ellipsoid,
+    points_near_interval,
+    points_near_polygon,
+)
 from cytomrd.kernels.scale_tables import look_up_column
-from cytomrd.kernels.transforms import transform_column
-from cytomrd.preprocess.transforms import Transform, scale_constants, scale_table
+from cytomrd.preprocess.transforms import Transform, scale_constants, scale_grid, scale_table
 
 __all__ = [
     "BOX_HIGH",
@@ -34,7 +39,6 @@ __all__ = [
     "N_BINS",
     "N_PASSES",
     "boolean",
-    "can_thread",
     "compensate",
     "decode",
     "ellipsoid",
@@ -75,19 +79,10 @@ def whole_pass(events: Events, n_threads: int = 1) -> Run:
     path, strategy = events.file(), bench_strategy()
 
     def run() -> dict[str, int]:
-        gated = apply_gates(open_fcs(path), strategy, **_threads(n_threads))
+        gated = apply_gates(open_fcs(path), strategy, n_threads=n_threads)
         return dict(zip(gated.populations, gated.n_events.tolist(), strict=True))
 
     return run
-
-
-def can_thread() -> bool:
-    """Whether the whole pass can be told how many threads to use."""
-    return "n_threads" in inspect.signature(apply_gates).parameters
-
-
-def _threads(n_threads: int) -> dict[str, int]:
-    return {"n_threads": n_threads} if can_thread() else {}
 
 
 def read(events: Events, kind: str, byte_order: str) -> Run:
@@ -137,23 +132,23 @@ def compensate(events: Events) -> Run:
 
 
 def scale(events: Events, transform: Transform) -> Run:
-    """One channel onto a scale the way the whole pass does it: by table where there is one."""
+    """One channel onto a scale the way the whole pass does it: by a table, or by the index of a grid."""
     x, out = events.linear[0], np.empty(events.n_events)
-    constants, table = scale_constants(transform), scale_table(transform)
-    sums = np.empty(BLOCK)
+    constants, table, grid = scale_constants(transform), scale_table(transform), scale_grid(transform)
+    spare = np.empty((2, BLOCK))
 
     def by_table() -> np.ndarray:
         known = table.pieces, table.offset, table.first, table.zero
         for n, part in _blocks(x.size):
-            look_up_column(x[part], *known, *constants, n, sums, out[part])
+            look_up_column(x[part], *known, *constants, n, spare, out[part])
         return out
 
-    def computed() -> np.ndarray:
-        for _, part in _blocks(x.size):
-            transform_column(x[part], *constants, out[part])
+    def by_grid() -> np.ndarray:
+        for n, part in _blocks(x.size):
+            interpolate_column(x[part], *grid, n, spare, out[part])
         return out
 
-    return computed if table is None else by_table
+    return by_grid if table is None else by_table
 
 
 def exact_scale(events: Events, transform: Transform) -> Run:
@@ -165,13 +160,14 @@ def exact_scale(events: Events, transform: Transform) -> Run:
 def rectangle(events: Events) -> Run:
     """Three axes, an interval on each."""
     x = events.positions[:3]
-    member = np.empty(events.n_events, dtype=np.uint8)
+    ends = [interval_of_positions(low, high) for low, high in zip(BOX_LOW, BOX_HIGH, strict=True)]
+    member, surely = np.empty(events.n_events, dtype=np.uint8), np.empty(BLOCK, dtype=np.uint8)
 
     def run() -> np.ndarray:
         for n, part in _blocks(member.size):
             member[part] = 1
             for axis in range(3):
-                points_in_interval(x[axis, part], BOX_LOW[axis], BOX_HIGH[axis], n, member[part])
+                points_near_interval(x[axis, part], *ends[axis], n, member[part], surely)
         return member
 
     return run
@@ -197,13 +193,21 @@ def polygon(events: Events) -> Run:
 def ellipsoid(events: Events) -> Run:
     """Three axes."""
     blocks = [np.ascontiguousarray(events.positions[:3, part]) for _, part in _blocks(events.n_events)]
-    mean, precision = np.array(MEAN), np.linalg.inv(np.array(COVARIANCE))
+    shape = np.array(MEAN), np.linalg.inv(np.array(COVARIANCE)), DISTANCE_SQUARE
+    axes, no_errors = np.arange(3), np.zeros(3)
     member = np.empty(events.n_events, dtype=np.uint8)
+    spare, surely, doubtful = np.empty((2, BLOCK)), np.empty(BLOCK, dtype=np.uint8), np.empty(BLOCK, dtype=np.int64)
 
     def run() -> np.ndarray:
-        for axes, (n, part) in zip(blocks, _blocks(member.size), strict=True):
-            member[part] = 1
-            points_in_ellipsoid(axes, mean, precision, DISTANCE_SQUARE, n, member[part])
+        for x, (n, part) in zip(blocks, _blocks(member.size), strict=True):
+            inside = member[part]
+            inside[:] = 1
+            n_open = points_near_ellipsoid(x, axes, no_errors, shape, n, spare, surely, inside, doubtful)
+            if n_open:
+                chosen = doubtful[:n_open]
+                decided = np.ones(n_open, dtype=np.uint8)
+                points_in_ellipsoid(x[:, chosen], *shape, n_open, decided)
+                inside[chosen] = decided
         return member
 
     return run
@@ -212,16 +216,16 @@ def ellipsoid(events: Events) -> Run:
 def quadrant(events: Events) -> Run:
     """Four cells on two axes: uint8 (4, n_events), lower left, lower right, upper left, upper right."""
     x, y = events.positions[:2]
-    members = np.empty((4, events.n_events), dtype=np.uint8)
-    sides = [((-np.inf, divider), (divider, np.inf)) for divider in DIVIDER]
+    members, surely = np.empty((4, events.n_events), dtype=np.uint8), np.empty(BLOCK, dtype=np.uint8)
+    sides = [[interval_of_positions(*ends) for ends in ((-np.inf, at), (at, np.inf))] for at in DIVIDER]
 
     def run() -> np.ndarray:
         for n, part in _blocks(x.size):
             for cell in range(4):
                 member = members[cell, part]
                 member[:] = 1
-                points_in_interval(x[part], *sides[0][cell % 2], n, member)
-                points_in_interval(y[part], *sides[1][cell // 2], n, member)
+                points_near_interval(x[part], *sides[0][cell % 2], n, member, surely)
+                points_near_interval(y[part], *sides[1][cell // 2], n, member, surely)
         return members
 
     return run

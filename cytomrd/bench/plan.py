@@ -24,6 +24,8 @@ class BenchPlan:
         Events of the marrow that `cytomrd gate` gets, and tubes of the batch; 0 leaves them out.
     rounds, budget_s, pass_budget_s
         Most interleaved rounds, and seconds after which a way takes part in no more of them.
+    limit_s
+        Seconds after which nothing new is begun: a quick run ends in time on a busy machine too.
     threads
         Threads, and worker processes, that one is compared with.
     only
@@ -41,6 +43,7 @@ class BenchPlan:
     rounds: int
     budget_s: float
     pass_budget_s: float
+    limit_s: float = float("inf")
     threads: int = 1
     only: tuple[str, ...] = ()
     is_quick: bool = False
@@ -69,17 +72,18 @@ FULL = BenchPlan(
     pass_budget_s=40.0,
 )
 QUICK = BenchPlan(
-    kernel_events=500_000,
-    read_events=400_000,
+    kernel_events=400_000,
+    read_events=250_000,
     pass_events=500_000,
-    cluster_events=30_000,
+    cluster_events=20_000,
     growth_events=(100_000, 300_000, 1_000_000),
     memory_events=1_000_000,
     marrow_events=0,
     batch_tubes=0,
     rounds=5,
-    budget_s=0.6,
-    pass_budget_s=3.5,
+    budget_s=0.4,
+    pass_budget_s=2.5,
+    limit_s=70.0,
     is_quick=True,
 )
 

@@ -15,7 +15,6 @@ from cytomrd.bench.events import Events
 from cytomrd.bench.kernels import OURS
 from cytomrd.bench.machine import versions
 from cytomrd.bench.measure import timed_row
-from cytomrd.bench.ours import can_thread
 from cytomrd.bench.plan import BenchPlan
 from cytomrd.bench.rows import Row
 from cytomrd.simulate.demo import write_example_tube
@@ -37,8 +36,9 @@ def measure_memory(plan: BenchPlan, folder: Path) -> list[Row]:
         events.file()
     Events(WARM_UP_EVENTS, folder).file()
     rows = []
-    for threads in sorted({1, plan.threads if can_thread() else 1}):
-        rows += [_memory_row("pass", OURS, threads, events.n_events, folder) for events in (small, large)]
+    for threads in sorted({1, plan.threads}):
+        sizes = (large,) if plan.is_quick else (small, large)
+        rows += [_memory_row("pass", OURS, threads, events.n_events, folder) for events in sizes]
     compared = small if plan.memory_events > 2_000_000 else large
     wanted = [("pass", "FlowKit", "FlowKit")]
     if not plan.is_quick:
@@ -76,7 +76,7 @@ def measure_start(plan: BenchPlan, folder: Path) -> list[Row]:
         "start_help": [sys.executable, "-m", "cytomrd", "--help"],
         "start_first_result": [sys.executable, "-m", "cytomrd.bench.child", "first", str(folder), str(FIRST_EVENTS)],
     }
-    rounds = 3 if plan.is_quick else 9
+    rounds = 2 if plan.is_quick else 9
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds + 1):
         for name, command in commands.items():
