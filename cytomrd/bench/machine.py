@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 import cytomrd
+from cytomrd.bench.timing import Times
 
-__all__ = ["COPIED_BYTES", "describe_machine", "memcpy_seconds", "versions"]
+__all__ = ["COPIED_BYTES", "describe_machine", "memcpy_times", "versions"]
 
 PACKAGES = ("numpy", "numba", "FlowKit", "FlowIO", "FlowUtils", "flowsom", "scikit-learn", "faiss-cpu")
 # 5e6 events of 14 float32: more than most caches hold, so that memory is what is measured.
@@ -58,17 +59,15 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def memcpy_seconds(n_bytes: int = COPIED_BYTES, *, rounds: int = 9) -> list[float]:
-    """Seconds of each copy of ``n_bytes`` into memory that has been touched before."""
+def memcpy_times(n_bytes: int = COPIED_BYTES, *, rounds: int = 9) -> Times:
+    """Times of copies of ``n_bytes`` into memory that has been touched before."""
     source = np.ones(n_bytes, dtype=np.uint8)
     target = np.empty_like(source)
     np.copyto(target, source)
-    taken = []
+    times = Times()
     for _ in range(rounds):
-        started = time.perf_counter()
-        np.copyto(target, source)
-        taken.append(time.perf_counter() - started)
-    return taken
+        times.call(lambda: np.copyto(target, source))
+    return times
 
 
 def _processor() -> str:

@@ -141,8 +141,11 @@ def _of_row(row: Row | None, value: float | None) -> _Found:
 def _ratio(kernel: str, peer: str, threads: int, *, slower: bool = False):
     def find(rows: Sequence[Row]) -> _Found:
         row = find_row(rows, kernel, OURS, ratio_to=peer, threads=threads)
-        value = row.ratio if row is not None else None
-        return _of_row(row, 1 / value if slower and value else value)
+        if row is None or not row.ratio:
+            return _of_row(row, None)
+        value, cpu = (1 / ratio if slower else ratio for ratio in (row.ratio, row.cpu_ratio or row.ratio))
+        found = _of_row(row, value)
+        return _Found(value, found.n_events, f"{cpu:.3g} in processor time" if threads == 1 else "", found.failed)
 
     return find
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from cytomrd.bench.events import Events
 from cytomrd.bench.kernels import OURS, Kernel
 from cytomrd.bench.plan import BenchPlan
 from cytomrd.bench.rows import Row
-from cytomrd.bench.timing import allocated_mb, interleave, log_log_slope
+from cytomrd.bench.timing import Times, allocated_mb, interleave, log_log_slope
 
 __all__ = ["Growth", "Measured", "measure_kernel", "timed_row"]
 
@@ -49,7 +48,7 @@ class _Way:
     implementation: str
     run: Callable[[], object]
     agreement: Agreement
-    first_s: float
+    first_call: Times = field(default_factory=Times)
     threads: int | None = None
     result: object = None
 
@@ -59,9 +58,9 @@ def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb
 
     A peer that is not installed, or that fails, is a row that says so. An error of ours is an error.
     """
-    first = _Way(OURS, kernel.ours(events), Agreement(), 0.0, threads=1)
+    first = _Way(OURS, kernel.ours(events), Agreement(), threads=1)
     first.result = first.run()  # compiles
-    variants = [_Way(name, build(events), Agreement(), 0.0, threads=1) for name, build in kernel.variants.items()]
+    variants = [_Way(name, build(events), Agreement(), threads=1) for name, build in kernel.variants.items()]
     ways, missing = [first], []
     for way in variants:
         way.agreement = kernel.compare(first.result, way.run())
@@ -70,7 +69,7 @@ def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb
         found = _ready(kernel, implementation, build, events, first)
         (ways if isinstance(found, _Way) else missing).append(found)
     for name, build in kernel.limits.items():
-        ways.append(_Way(name, build(events), Agreement(), 0.0))
+        ways.append(_Way(name, build(events), Agreement()))
         ways[-1].run()
     with ThreadPoolExecutor(max(plan.threads, 1)) as pool:
         in_threads = _with_threads(kernel, events, plan.threads, pool, first)
@@ -80,7 +79,7 @@ def measure_kernel(kernel: Kernel, events: Events, plan: BenchPlan, bandwidth_gb
             {(way.implementation, way.threads): way.run for way in ways},
             rounds=plan.rounds,
             budget_s=plan.pass_budget_s if kernel.is_long else plan.budget_s,
-            spent={(way.implementation, way.threads): way.first_s for way in ways},
+            first={(way.implementation, way.threads): way.first_call for way in ways},
         )
     for way in ways:
         if way is not first and way.result is not None:
@@ -97,9 +96,8 @@ def _ready(kernel: Kernel, implementation: str, build, events: Events, first: _W
     row = Row(kernel.name, implementation, events.n_events)
     try:
         run = build(events)
-        started = time.perf_counter()
-        result = run()
-        seconds = time.perf_counter() - started
+        first_call = Times()
+        result = first_call.call(run)
     except ImportError as error:
         row.note = f"not installed ({error})"
         return row
@@ -107,7 +105,7 @@ def _ready(kernel: Kernel, implementation: str, build, events: Events, first: _W
         row.note = f"failed: {type(error).__name__}: {error}"
         return row
     agreement = kernel.compare(first.result, result)
-    return _Way(implementation, run, agreement, seconds, result=result if kernel.grows else None)
+    return _Way(implementation, run, agreement, first_call, result=result if kernel.grows else None)
 
 
 def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _Way) -> _Way | None:
@@ -118,7 +116,7 @@ def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _
         run = kernel.threaded(events, n_threads)
         result = run()
         agreement = kernel.compare(first.result, result)
-        return _Way(OURS, run, agreement, 0.0, n_threads, result if kernel.grows else None)
+        return _Way(OURS, run, agreement, threads=n_threads, result=result if kernel.grows else None)
     edges = [events.n_events * i // n_threads for i in range(n_threads + 1)]
     parts = [kernel.ours(events.slice(*edges[i : i + 2])) for i in range(n_threads) if edges[i] < edges[i + 1]]
 
@@ -126,15 +124,15 @@ def _with_threads(kernel: Kernel, events: Events, n_threads: int, pool, first: _
         return list(pool.map(lambda part: part(), parts))
 
     run()
-    return _Way(OURS, run, Agreement(), 0.0, n_threads)
+    return _Way(OURS, run, Agreement(), threads=n_threads)
 
 
 def _rows(kernel: Kernel, events: Events, ways: list[_Way], taken, bandwidth: float) -> list[Row]:
     """A row for each of our ways and each peer, and one for each peer itself."""
     plain = {}
     for way in ways:
-        seconds = taken[way.implementation, way.threads]
-        row = timed_row(kernel.name, way.implementation, events.n_events, seconds, kernel.bytes_per_event, bandwidth)
+        times = taken[way.implementation, way.threads]
+        row = timed_row(kernel.name, way.implementation, events.n_events, times, kernel.bytes_per_event, bandwidth)
         row.threads = way.threads
         if row.seconds < LONGEST_TRACED_S and (way.threads or 1) == 1 and not kernel.is_long:
             row.peak_memory_mb, row.memory_of = allocated_mb(way.run), "allocations"
@@ -148,19 +146,19 @@ def _rows(kernel: Kernel, events: Events, ways: list[_Way], taken, bandwidth: fl
             continue
         for peer, agreement in agreements.items():
             both = agreement if way.agreement.holds else way.agreement
-            rows.append(row.compared(peer, plain[peer, None].seconds, both))
+            rows.append(row.compared(plain[peer, None], both))
         if row is not base:
-            rows.append(row.compared(OURS, base.seconds, way.agreement))
+            rows.append(row.compared(base, way.agreement))
         elif not agreements:
             rows.append(row)
     return rows
 
 
 def timed_row(
-    kernel: str, implementation: str, n_events: int, seconds: list[float], bytes_per_event: int, bandwidth: float
+    kernel: str, implementation: str, n_events: int, times: Times, bytes_per_event: int, bandwidth: float
 ) -> Row:
     """A row from the times of its calls."""
-    median = float(np.median(seconds))
+    median = float(np.median(times.wall))
     gb_per_s = n_events * bytes_per_event / median / 1e9
     return Row(
         kernel,
@@ -170,8 +168,9 @@ def timed_row(
         gb_per_s=gb_per_s,
         fraction_of_bandwidth=gb_per_s / bandwidth,
         seconds=median,
-        seconds_min=float(min(seconds)),
-        rounds=len(seconds),
+        seconds_min=float(min(times.wall)),
+        rounds=len(times.wall),
+        cpu_seconds=float(np.median(times.cpu)),
     )
 
 
@@ -182,5 +181,5 @@ def _growth(kernel: Kernel, events: Events, plan: BenchPlan) -> Growth:
     for run in runs.values():
         run()
     taken = interleave(runs, rounds=plan.rounds, budget_s=plan.budget_s / 2)
-    seconds = [float(np.median(taken[n])) for n in sizes]
+    seconds = [float(np.median(taken[n].wall)) for n in sizes]
     return Growth(kernel.name, sizes, seconds, log_log_slope(sizes, seconds))

@@ -14,7 +14,6 @@ from cytomrd.bench.child import WARM_UP_EVENTS
 from cytomrd.bench.events import Events
 from cytomrd.bench.kernels import OURS
 from cytomrd.bench.machine import versions
-from cytomrd.bench.measure import timed_row
 from cytomrd.bench.plan import BenchPlan
 from cytomrd.bench.rows import Row
 from cytomrd.simulate.demo import write_example_tube
@@ -106,9 +105,8 @@ def measure_batch(plan: BenchPlan, folder: Path) -> list[Row]:
     rows = []
     for workers in (1, plan.threads):
         seconds, code = _seconds(_gate(run, workers))
-        row = timed_row("gate_batch", OURS, n_events, [seconds], 0, 1.0)
-        row.gb_per_s = row.fraction_of_bandwidth = None
-        row.threads = workers
+        row = _command_row("gate_batch", [seconds], workers)
+        row.n_events, row.events_per_s = n_events, n_events / seconds
         if code not in EXIT_FINE:
             row.note = f"failed: exit code {code}"
         elif rows:

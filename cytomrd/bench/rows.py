@@ -27,6 +27,8 @@ class Row:
         All memory of that process at its highest.
     seconds, seconds_min, rounds
         Median and least time of a call, and how many were timed.
+    cpu_seconds, cpu_ratio
+        Median processor time of a call, and the ratio in it: on a busy machine the clock flatters what is short.
     mismatches, max_error, agrees
         How the results of this implementation and of ``ratio_to`` compare; where they disagree there is no ratio.
     note
@@ -46,6 +48,8 @@ class Row:
     seconds: float | None = None
     seconds_min: float | None = None
     rounds: int | None = None
+    cpu_seconds: float | None = None
+    cpu_ratio: float | None = None
     mismatches: int | None = None
     max_error: float | None = None
     agrees: bool | None = None
@@ -53,17 +57,18 @@ class Row:
     resident_mb: float | None = None
     note: str = ""
 
-    def compared(self, other: str, seconds: float, agreement: Agreement) -> Row:
-        """This row with its ratio to another implementation that took ``seconds``."""
+    def compared(self, other: Row, agreement: Agreement) -> Row:
+        """This row with its ratio to another implementation's."""
         values = asdict(self) | {
-            "ratio_to": other,
+            "ratio_to": other.implementation,
             "mismatches": agreement.mismatches,
             "max_error": agreement.max_error,
             "agrees": agreement.holds,
-            "ratio": seconds / self.seconds if agreement.holds else None,
+            "ratio": other.seconds / self.seconds if agreement.holds else None,
+            "cpu_ratio": other.cpu_seconds / max(self.cpu_seconds, 1e-9) if agreement.holds else None,
         }
         if not agreement.holds:
-            values["note"] = _join(self.note, f"results differ from {other}'s: no ratio")
+            values["note"] = _join(self.note, f"results differ from {other.implementation}'s: no ratio")
         return Row(**values)
 
 

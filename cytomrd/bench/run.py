@@ -16,7 +16,7 @@ import numpy as np
 from cytomrd.bench import ours
 from cytomrd.bench.events import Events, scratch
 from cytomrd.bench.kernels import KERNELS, OURS, Kernel
-from cytomrd.bench.machine import COPIED_BYTES, describe_machine, memcpy_seconds, versions
+from cytomrd.bench.machine import COPIED_BYTES, describe_machine, memcpy_times, versions
 from cytomrd.bench.marks import judge
 from cytomrd.bench.measure import Growth, Measured, measure_kernel, timed_row
 from cytomrd.bench.plan import BenchPlan
@@ -43,8 +43,8 @@ def run_bench(plan: BenchPlan, *, progress: Progress | None = None) -> dict[str,
     """
     started, clock = datetime.now(UTC), time.monotonic()
     machine = describe_machine()
-    copies = memcpy_seconds(COPIED_BYTES)
-    bandwidth = COPIED_BYTES / float(np.median(copies)) / 1e9
+    copies = memcpy_times(COPIED_BYTES)
+    bandwidth = COPIED_BYTES / float(np.median(copies.wall)) / 1e9
     copied = timed_row("memcpy", "numpy", COPIED_BYTES // 56, copies, 56, bandwidth)
     measured = Measured([copied])
     with scratch(2 * 56 * plan.most_events) as folder:
@@ -135,5 +135,5 @@ def _growth_of_pass(plan: BenchPlan, folder: Path) -> Growth:
     taken = interleave(runs, rounds=plan.rounds, budget_s=plan.budget_s)
     for events in sets:
         events.forget_files()
-    seconds = [float(np.median(taken[n])) for n in plan.growth_events]
+    seconds = [float(np.median(taken[n].wall)) for n in plan.growth_events]
     return Growth("pass", list(plan.growth_events), seconds, log_log_slope(plan.growth_events, seconds))

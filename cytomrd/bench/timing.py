@@ -5,10 +5,27 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["allocated_mb", "interleave", "log_log_slope"]
+__all__ = ["Times", "allocated_mb", "interleave", "log_log_slope"]
+
+
+@dataclass
+class Times:
+    """Seconds of each call: by the clock, and of processor time, which other processes cannot lengthen much."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def call(self, run: Callable[[], object]) -> object:
+        """Time one call and return its result."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        result = run()
+        self.wall.append(time.perf_counter() - wall)
+        self.cpu.append(time.process_time() - cpu)
+        return result
 
 
 def interleave(
@@ -16,9 +33,9 @@ def interleave(
     *,
     rounds: int,
     budget_s: float,
-    spent: Mapping[Hashable, float] | None = None,
-) -> dict[Hashable, list[float]]:
-    """Seconds of each call of each way.
+    first: Mapping[Hashable, Times] | None = None,
+) -> dict[Hashable, Times]:
+    """Times of the calls of each way.
 
     Parameters
     ----------
@@ -28,22 +45,19 @@ def interleave(
         How many rounds.
     budget_s
         A way sits out once it has used this up: slow peers take part in fewer rounds, at least in one.
-    spent
-        What a first call took. Where that is beyond the budget, it counts as the only one.
+    first
+        Times of a first call. Where that took more than the budget, it counts as the only one.
     """
-    spent = dict(spent or {})
-    taken: dict[Hashable, list[float]] = {
-        name: [spent[name]] if spent.get(name, 0.0) > budget_s else [] for name in ways
-    }
+    taken = {}
+    for name in ways:
+        known = (first or {}).get(name, Times())
+        taken[name] = known if sum(known.wall) > budget_s else Times()
     for i in range(rounds):
         names = list(ways) if i % 2 == 0 else list(ways)[::-1]
         for name in names:
-            if taken[name] and sum(taken[name]) + min(taken[name]) > budget_s:
-                continue
-            started = time.perf_counter()
-            result = ways[name]()
-            taken[name].append(time.perf_counter() - started)
-            del result
+            wall = taken[name].wall
+            if not wall or sum(wall) + min(wall) <= budget_s:
+                taken[name].call(ways[name])
     return taken
 
 

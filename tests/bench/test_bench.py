@@ -22,7 +22,7 @@ from cytomrd.bench.measure import Growth, measure_kernel
 from cytomrd.bench.plan import plan_bench
 from cytomrd.bench.process import measure_batch, measure_marrow, measure_memory, measure_start
 from cytomrd.bench.rows import Row, find_row
-from cytomrd.bench.timing import interleave
+from cytomrd.bench.timing import Times, interleave
 from cytomrd.cli.main import cytomrd
 from cytomrd.fcs.dataset import open_fcs
 
@@ -276,8 +276,10 @@ def test_slow_ways_sit_out():
 
         return call
 
-    taken = interleave({name: way(name) for name in calls}, rounds=3, budget_s=100.0, spent={"slow": 200.0})
-    assert (taken["slow"], len(taken["fast"])) == ([200.0], 3)
+    taken = interleave(
+        {name: way(name) for name in calls}, rounds=3, budget_s=100.0, first={"slow": Times([200.0], [190.0])}
+    )
+    assert (taken["slow"].wall, len(taken["fast"].wall), len(taken["fast"].cpu)) == ([200.0], 3, 3)
     assert calls == {"slow": 0, "fast": 3}
 
 
