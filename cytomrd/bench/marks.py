@@ -139,13 +139,16 @@ def _of_row(row: Row | None, value: float | None) -> _Found:
 
 
 def _ratio(kernel: str, peer: str, threads: int, *, slower: bool = False):
+    """The ratio, by the clock or in processor time, whichever is less favourable: see `Row.cpu_ratio`."""
+
     def find(rows: Sequence[Row]) -> _Found:
         row = find_row(rows, kernel, OURS, ratio_to=peer, threads=threads)
         if row is None or not row.ratio:
             return _of_row(row, None)
-        value, cpu = (1 / ratio if slower else ratio for ratio in (row.ratio, row.cpu_ratio or row.ratio))
-        found = _of_row(row, value)
-        return _Found(value, found.n_events, f"{cpu:.3g} in processor time" if threads == 1 else "", found.failed)
+        ratios = [ratio for ratio in (row.ratio, row.cpu_ratio) if ratio]
+        value, note = min(ratios), f"by the clock {1 / row.ratio if slower else row.ratio:.3g}"
+        found = _of_row(row, 1 / value if slower else value)
+        return found if value == row.ratio else _Found(found.value, found.n_events, note, found.failed)
 
     return find
 
@@ -210,10 +213,11 @@ def _mismatches(rows: Sequence[Row]) -> _Found:
 def _som(kernel: str):
     def find(rows: Sequence[Row]) -> _Found:
         row = find_row(rows, kernel, OURS, ratio_to="flowsom", threads=1)
-        if row is None or row.max_error is None:
+        if row is None or row.max_error is None or not row.ratio:
             return _of_row(row, None)
         note = f"error {100 * row.max_error:.2f} % larger" if row.max_error else "error no larger"
-        return _Found(row.ratio, row.n_events, note, failed=row.max_error > SOM_ERROR)
+        value = min(ratio for ratio in (row.ratio, row.cpu_ratio) if ratio)
+        return _Found(value, row.n_events, note, failed=row.max_error > SOM_ERROR)
 
     return find
 

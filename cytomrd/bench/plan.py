@@ -83,7 +83,7 @@ QUICK = BenchPlan(
     rounds=5,
     budget_s=0.4,
     pass_budget_s=2.5,
-    limit_s=70.0,
+    limit_s=60.0,
     is_quick=True,
 )
 

@@ -28,7 +28,8 @@ class Row:
     seconds, seconds_min, rounds
         Median and least time of a call, and how many were timed.
     cpu_seconds, cpu_ratio
-        Median processor time of a call, and the ratio in it: on a busy machine the clock flatters what is short.
+        Median processor time of a call, and the ratio in it where both have one thread: on a busy machine
+        the clock flatters what is short.
     mismatches, max_error, agrees
         How the results of this implementation and of ``ratio_to`` compare; where they disagree there is no ratio.
     note
@@ -59,13 +60,14 @@ class Row:
 
     def compared(self, other: Row, agreement: Agreement) -> Row:
         """This row with its ratio to another implementation's."""
+        one_thread = self.threads == 1 and other.threads in (1, None)
         values = asdict(self) | {
             "ratio_to": other.implementation,
             "mismatches": agreement.mismatches,
             "max_error": agreement.max_error,
             "agrees": agreement.holds,
             "ratio": other.seconds / self.seconds if agreement.holds else None,
-            "cpu_ratio": other.cpu_seconds / max(self.cpu_seconds, 1e-9) if agreement.holds else None,
+            "cpu_ratio": other.cpu_seconds / max(self.cpu_seconds, 1e-9) if agreement.holds and one_thread else None,
         }
         if not agreement.holds:
             values["note"] = _join(self.note, f"results differ from {other.implementation}'s: no ratio")

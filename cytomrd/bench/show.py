@@ -17,8 +17,8 @@ def text_lines(result: dict) -> Iterator[str]:
     yield f"memcpy {result['bandwidth_gb_per_s']:.1f} GB/s; GB/s count the bytes that go in"
     busy = result["machine"]["busy_cores_before"]
     if busy is not None and busy > BUSY:
-        yield f"Other processes kept {busy:g} cores busy: speeds are low, ratios flatter what is short (see those in "
-        yield "processor time), and threads cannot show what they gain."
+        yield f"Other processes kept {busy:g} cores busy: speeds are low, ratios flatter what is short (the marks take "
+        yield "processor time where that is less favourable), and threads cannot show what they gain."
     yield ""
     yield from columns(ROW_HEAD, row_cells(result["rows"]), right=range(2, 8))
     if result["growth"]:
