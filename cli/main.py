@@ -23,6 +23,7 @@ COMMANDS = {
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),
     "panels": ("cytomrd.cli.panels", "List, show and check panels."),
     "export": ("cytomrd.cli.export", "Export gates, gated FCS or AnnData of a finished run."),
+    "bench": ("cytomrd.cli.bench", "Measure speed and memory against the peers installed."),
 }
 
 
