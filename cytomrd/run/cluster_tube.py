@@ -113,7 +113,7 @@ def cluster_tube(
         var=_var(tube, source.fitted, markers, clustered),
         uns={
             **_origin(planned, panel, source, population),
-            **_settings(choices, settings.random_state, min(choices.max_events or n_placed, n_placed)),
+            "settings": _settings(choices, settings.random_state, min(choices.max_events or n_placed, n_placed)),
             "markers_clustered": list(clustered),
             "nodes": nodes,
             "node_metacluster": of_node,

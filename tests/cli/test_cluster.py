@@ -101,6 +101,9 @@ def test_events_agree_with_the_file_the_map_and_the_table(clustered, small_run):
     assert np.array_equal(data.obs["cluster"], nearest)
     assert about["quantisation_error"] == distances.mean()
     assert 0 < about["topographic_error"] < 1
+    assert about["settings"]["grid"].tolist() == [4, 5]
+    assert about["settings"]["n_trained"] == 20_000
+    assert (about["settings"]["random_state"], about["settings"]["n_metaclusters"]) == (0, 6)
     assert np.array_equal(data.obs["metacluster"].astype(int), about["node_metacluster"][nearest])
     rows = [r for r in rows_of(clustered[0] / "clusters.csv") if r["file"] == "BM_2.fcs"]
     for row in rows:
