@@ -48,6 +48,11 @@ class Decoder:
         return all(scale is None for scale in self._scales)
 
     @property
+    def is_sequential(self) -> bool:
+        """True where events have no fixed place, so that one can be found from those before it only."""
+        return self.layout.row_bytes == 0
+
+    @property
     def stored_dtype(self) -> np.dtype | None:
         """The smallest native type of all values, where they are of one type, width and byte order; else None."""
         types, widths = {c.datatype for c in self.channels}, set(self.layout.widths)
@@ -127,7 +132,7 @@ class Decoder:
             return _float_converter(dtype, swap, n_rows * len(self.channels), kernels)
         masks = np.tile(np.array([c.mask for c in self.channels], dtype=dtype), n_rows)
         if self.layout.widths[0] == 3:
-            return lambda raw, out: kernels.convert_triples(raw, masks, self.layout.is_big, out)
+            return lambda raw, out: _convert_triples(raw, masks, self.layout.is_big, swap, out, kernels)
         return lambda raw, out: kernels.convert_integers(raw.view(dtype), masks, swap, out)
 
     def _column_decoder(self, n_rows: int) -> Callable[[np.ndarray, int, np.ndarray], None]:
@@ -186,6 +191,19 @@ def _kernels(n_values: int) -> ModuleType:
     else:
         from cytomrd.kernels import decode as kernels
     return kernels
+
+
+def _convert_triples(
+    raw: np.ndarray, masks: np.ndarray, big: bool, swap: bool, out: np.ndarray, kernels: ModuleType
+) -> None:
+    """24-bit integers ``raw`` (3 m,) uint8, bits of ``masks`` kept, into ``out`` (m,)."""
+    # Each is a 32-bit integer together with a byte of its neighbour, which the mask takes away.
+    last = len(out) - 1
+    alone, others, at = (0, slice(1, None), 2) if big else (last, slice(last), 0)
+    words = np.ndarray((last,), dtype=np.uint32, buffer=raw, offset=at, strides=(3,))
+    kernels.convert_integers(words, masks[others], swap, out[others])
+    triple = raw[3 * alone : 3 * alone + 3].tobytes()
+    out[alone] = int.from_bytes(triple, "big" if big else "little") & int(masks[alone])
 
 
 def _float_converter(dtype: np.dtype, swap: bool, n_values: int, kernels: ModuleType):

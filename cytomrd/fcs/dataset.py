@@ -202,6 +202,7 @@ class FcsDataset:
         *,
         dtype: npt.DTypeLike = np.float64,
         out: np.ndarray | None = None,
+        threads: int | None = None,
     ) -> np.ndarray:
         """Read scale values into one array.
 
@@ -218,6 +219,9 @@ class FcsDataset:
         out
             Array of shape (n_events, n_channels) and of ``dtype`` to fill; memory that is used again is faster
             than memory that is new.
+        threads
+            How many read a large range at the same time; by default as many as there are processors for this
+            process, 4 at most. The result is the same.
 
         Returns
         -------
@@ -229,7 +233,7 @@ class FcsDataset:
             If a channel or an event is not in the file, ``dtype`` cannot hold the values, or ``out`` does not fit.
         """
         columns = [self._column(c) for c in (range(self.n_channels) if channels is None else channels)]
-        return read_array(self, columns, events, np.dtype(dtype), out)
+        return read_array(self, columns, events, np.dtype(dtype), out, threads)
 
     @property
     def native_dtype(self) -> np.dtype:

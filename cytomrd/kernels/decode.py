@@ -18,7 +18,6 @@ __all__ = [
     "columns_of_integers",
     "columns_of_numbers",
     "convert_integers",
-    "convert_triples",
     "look_up",
     "read_digits",
 ]
@@ -84,7 +83,8 @@ def columns_of_bytes(rows, starts, widths, shifts, out):
 def convert_integers(values, masks, swap, out):
     """Unsigned integers ``values`` (m,), bytes reversed where ``swap``, bits of ``masks`` kept, into ``out`` (m,).
 
-    ``masks`` (m or more,) has the dtype of ``values``; ``out`` any numeric dtype and memory of its own.
+    ``values`` may overlap and stand at any byte; ``masks`` (m or more,) has their dtype; ``out`` any numeric dtype
+    and memory of its own.
     """
     # Written out for each width, since this is what the compiler turns into vector instructions.
     n = np.uint64(values.shape[0])
@@ -109,33 +109,6 @@ def convert_integers(values, masks, swap, out):
                 reverse = (reverse << np.uint64(8)) | (v & np.uint64(255))
                 v >>= np.uint64(8)
             out[i] = reverse & masks[i]
-
-
-@kernel
-def convert_triples(values, masks, big, out):
-    """24-bit unsigned integers ``values`` (3 m,) uint8, bits of ``masks`` (m or more,) uint32 kept, into ``out`` (m,).
-
-    ``out`` has any numeric dtype and memory of its own.
-    """
-    # One loop for each byte order, since fixed places in the triple are what the compiler needs to use vectors.
-    if big:
-        for i in range(np.uint64(out.shape[0])):
-            at = np.uint64(3) * i
-            value = (
-                (np.uint32(values[at]) << np.uint32(16))
-                | (np.uint32(values[at + np.uint64(1)]) << np.uint32(8))
-                | np.uint32(values[at + np.uint64(2)])
-            )
-            out[i] = value & masks[i]
-    else:
-        for i in range(np.uint64(out.shape[0])):
-            at = np.uint64(3) * i
-            value = (
-                (np.uint32(values[at + np.uint64(2)]) << np.uint32(16))
-                | (np.uint32(values[at + np.uint64(1)]) << np.uint32(8))
-                | np.uint32(values[at])
-            )
-            out[i] = value & masks[i]
 
 
 @kernel

@@ -14,7 +14,6 @@ __all__ = [
     "columns_of_integers",
     "columns_of_numbers",
     "convert_integers",
-    "convert_triples",
     "look_up",
 ]
 
@@ -41,13 +40,6 @@ def columns_of_bytes(rows, starts, widths, shifts, out):
 def convert_integers(values, masks, swap, out):
     """Unsigned integers ``values`` (m,), bytes reversed where ``swap``, bits of ``masks`` kept, into ``out`` (m,)."""
     out[:] = (values.byteswap() if swap else values) & masks[: len(values)]
-
-
-def convert_triples(values, masks, big, out):
-    """24-bit unsigned integers ``values`` (3 m,) uint8, bits of ``masks`` kept, into ``out`` (m,)."""
-    first, middle, last = (values[k::3].astype(np.uint32) for k in range(3))
-    high, low = (first, last) if big else (last, first)
-    out[:] = ((high << np.uint32(16)) | (middle << np.uint32(8)) | low) & masks[: len(out)]
 
 
 def antilog(values, decades, value_range, offset):
