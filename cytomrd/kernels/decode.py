@@ -17,6 +17,7 @@ __all__ = [
     "columns_of_digits",
     "columns_of_integers",
     "columns_of_numbers",
+    "convert_in_place",
     "convert_integers",
     "look_up",
     "read_digits",
@@ -109,6 +110,18 @@ def convert_integers(values, masks, swap, out):
                 reverse = (reverse << np.uint64(8)) | (v & np.uint64(255))
                 v >>= np.uint64(8)
             out[i] = reverse & masks[i]
+
+
+@kernel
+def convert_in_place(values, masks, swap):
+    """What `convert_integers` does, to ``values`` (m,) themselves; ``masks`` (k,) repeat."""
+    # New memory is the slowest of all: it is written once by the system, and corrected while it is in the cache.
+    spare = np.empty_like(masks)
+    for first in range(0, len(values), len(masks)):
+        part = values[first : first + len(masks)]
+        for i in range(len(part)):  # slices would be compared for overlap, and copied twice
+            spare[i] = part[i]
+        convert_integers(spare[: len(part)], masks, swap, part)
 
 
 @kernel

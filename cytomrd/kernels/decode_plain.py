@@ -13,6 +13,7 @@ __all__ = [
     "columns_of_bytes",
     "columns_of_integers",
     "columns_of_numbers",
+    "convert_in_place",
     "convert_integers",
     "look_up",
 ]
@@ -40,6 +41,11 @@ def columns_of_bytes(rows, starts, widths, shifts, out):
 def convert_integers(values, masks, swap, out):
     """Unsigned integers ``values`` (m,), bytes reversed where ``swap``, bits of ``masks`` kept, into ``out`` (m,)."""
     out[:] = (values.byteswap() if swap else values) & masks[: len(values)]
+
+
+def convert_in_place(values, masks, swap):
+    """What `convert_integers` does, to ``values`` (m,) themselves; ``masks`` (k,) repeat."""
+    convert_integers(values, np.resize(masks, len(values)), swap, values)
 
 
 def antilog(values, decades, value_range, offset):

@@ -76,6 +76,18 @@ def test_integers_are_converted_in_both_byte_orders(dtype, swap, target, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_conversion_in_place_repeats_its_masks(dtype, swap, way):
+    values = np.random.default_rng(8).integers(0, np.iinfo(dtype).max, 67, dtype=dtype, endpoint=True)
+    masks = np.array([np.iinfo(dtype).max, 127, 3, 1], dtype=dtype)
+    expected = np.empty_like(values)
+    decode.convert_integers.py_func(values, np.resize(masks, 67), swap, expected)
+    function(decode.convert_in_place, way)(values, masks, swap)
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("target", [np.uint32, np.float64])
 @pytest.mark.parametrize("swap", [False, True])
 def test_integers_may_overlap_and_stand_at_odd_bytes(swap, target, way):
