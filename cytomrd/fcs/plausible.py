@@ -67,7 +67,9 @@ class DataSample:
         size = self.layout.widths[0]
         declared, opposite = ("<", ">") if self.layout.is_little else (">", "<")
         shares = [_share_absurd(np.frombuffer(raw, dtype=f"{order}f{size}")) for order in (declared, opposite)]
-        if n * len(self.channels) >= 16 and shares[0] >= 0.2 and shares[1] <= 0.01:
+        if n * len(self.channels) < 16 or shares[0] < 0.2:
+            return
+        if shares[1] <= 0.01:
             order = self.keywords.get("$BYTEORD")
             raise self.log.refusal(
                 "$BYTEORD",
@@ -76,6 +78,13 @@ class DataSample:
                 expected="the byte order of the data",
                 remedy="in the opposite order all are sensible; correct the keyword and read again",
             )
+        self.log.note(
+            "$DATATYPE",
+            self.keywords.offset("$DATATYPE"),
+            seen=f"{shares[0]:.0%} of the first values not finite or beyond 1e-20 to 1e20",
+            expected="measured values",
+            remedy="read as they are; the data type or the byte order may be wrong",
+        )
 
     def _check_text_conversion(self) -> None:
         """Refuse binary data that were stored or sent as text: most bytes above 127 are lost for good."""
