@@ -71,7 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
     except CytomrdError as error:
         from cytomrd.fcs.text import printable
 
-        click.echo(f"refused: {printable(str(error))}", err=True)
+        # The message, then what callers added to it (the file, the sample), each on a line of its own.
+        click.echo("refused: " + "\n  ".join(map(printable, str(error).splitlines())), err=True)
         code = EXIT_REFUSED
     except BrokenPipeError:
         sys.stderr.close()
