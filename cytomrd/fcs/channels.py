@@ -217,7 +217,7 @@ def _amplification(
     key = f"$P{n}E"
     text, at = keywords.get(key), keywords.offset(key)
     if text is None or not text.strip():
-        if datatype == "I":
+        if datatype in "IA":
             raise log.refusal(
                 key, at, seen=quoted(text), expected="decades,offset", remedy="linear or logarithmic cannot be told"
             )
@@ -231,7 +231,7 @@ def _amplification(
     decades, offset = numbers
     if decades == 0:
         return 0.0, 0.0
-    if datatype != "I":
+    if datatype in "FD":
         log.repair(
             key,
             at,
@@ -269,7 +269,7 @@ def _gain(n: int, datatype: str, decades: float, is_time: bool, keywords: Keywor
         log.note(key, at, seen=quoted(text), expected="no gain on time", remedy="not applied: $TIMESTEP scales time")
         return 1.0
     amplification = keywords.get(f"$P{n}E") or ""
-    if gain != 1 and datatype != "I" and (read_number(amplification.split(",")[0]) or 0) > 0:
+    if gain != 1 and datatype in "FD" and (read_number(amplification.split(",")[0]) or 0) > 0:
         # Guava's HLog channels: floats that hold log10 of another channel. Neither 10**x nor x / gain is meant.
         return 1.0
     if gain != 1 and decades > 0:

@@ -57,7 +57,7 @@ def check_end(source: ByteSource, header: Header, data: Segment, row_bytes: int,
     begin, end = header.base + data.begin, header.base + data.begin + data.size
     gap, tail = data.begin - _before(header, data.begin), source.size - end
     late = CRC_SIZE - tail
-    if gap <= 0 or late == 0 or not (0 < tail < CRC_SIZE + row_bytes) or late > min(gap, data.size):
+    if gap <= 0 or late == 0 or not (0 <= tail < CRC_SIZE + row_bytes) or late > min(gap, data.size):
         return
     if source.read(source.size - CRC_SIZE, CRC_SIZE) != NO_CRC:
         return

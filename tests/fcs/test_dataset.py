@@ -282,6 +282,16 @@ def test_ascii_data_delimited_and_fixed(write):
     assert open_fcs(write(build_fcs(b"  1 020" + b"300   4", described))).read_events().tolist() == [[1, 20], [300, 4]]
 
 
+@pytest.mark.parametrize("widths", [[0, 0], [3, 4]])
+def test_log_amplifiers_and_gains_apply_to_digits_too(write, widths):
+    described = channel_keywords(
+        widths, [1024] * 2, n_events=2, datatype="A", byte_order="1,2,3,4", amplification=["4,1", "0,0"]
+    )
+    rows = b"  1 020300   4" if all(widths) else b"1 20 300 4"
+    tube = open_fcs(write(build_fcs(rows, described | {"$P2G": "2"})))
+    assert tube.read_events().tolist() == [[10.0 ** (4.0 * 1.0 / 1024.0), 10.0], [10.0 ** (4.0 * 300.0 / 1024.0), 2.0]]
+
+
 def test_a_width_like_20_bits_is_settled_by_the_size_of_the_data(write):
     for width in (3, 4):
         rows = b"".join(int(v).to_bytes(width, "little") for v in (1, 2, 3, 2**20 - 1))

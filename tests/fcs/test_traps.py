@@ -147,6 +147,7 @@ REFUSED = {
     "a name twice by case of the keyword": floats({"$p3n": "APC-A"}),
     "a missing name's keyword as a value": floats({"$P4N": "@OMIT", "NOTE": "$P4N"}),
     "late over zeros": placed(with_zeros(), header=(4, 4), text=(4, 4)),
+    "eight bytes late over zeros": placed(floats(values=VALUES * [0, 0, 1, 1]), header=(8, 8), text=(8, 8)),
     "early into padding": padded_early(),
     "late before TEXT": data_before_text(b" " * 100, shift=4),
     "an event late before TEXT": data_before_text(b"\0" * 100, shift=16),
