@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cytomrd.errors import FcsError
 from cytomrd.fcs.findings import FindingLog
 from cytomrd.fcs.header import HEADER_SIZE, Header
 from cytomrd.fcs.source import ByteSource
@@ -14,7 +13,7 @@ from cytomrd.fcs.text import PADDING
 if TYPE_CHECKING:
     from cytomrd.fcs.segments import Segment
 
-__all__ = ["CRC_SIZE", "check_end", "gap_check"]
+__all__ = ["CRC_SIZE", "check_shift", "gap_check"]
 
 GAP_INSPECTED = 4096
 CRC_SIZE = 8
@@ -44,40 +43,52 @@ def gap_check(
     return is_clean
 
 
-def check_end(source: ByteSource, header: Header, data: Segment, row_bytes: int, log: FindingLog) -> None:
-    """Refuse offsets that are shifted by less than an event, where the zeros in the place of a CRC prove it.
+def check_shift(
+    source: ByteSource, header: Header, data: Segment, row_bytes: int, surplus: int, log: FindingLog
+) -> None:
+    """Refuse a DATA segment that may begin elsewhere within padding, by what stands at the end of the file.
 
     The gap before DATA cannot show it: a shift may end within padding, or skip values whose bytes look like it.
+    ``surplus`` is by how many bytes the offsets claimed more than the events take.
 
     Raises
     ------
     FcsError
-        If DATA takes in bytes of those zeros, or begins with padding and leaves as many bytes before them.
+        If DATA takes in some of the eight zeros that stand in the place of a CRC, or begins with padding and leaves
+        as many bytes before them; or if the size is one byte off and its begin may be, as well as its end.
     """
     begin, end = header.base + data.begin, header.base + data.begin + data.size
     gap, tail = data.begin - _before(header, data.begin), source.size - end
+    if gap <= 0 or not data.size:
+        return
     late = CRC_SIZE - tail
-    if gap <= 0 or late == 0 or not (0 <= tail < CRC_SIZE + row_bytes) or late > min(gap, data.size):
+    ends_in_zeros = source.read(max(0, source.size - CRC_SIZE), min(CRC_SIZE, source.size)) == NO_CRC
+    if ends_in_zeros and 0 < late <= min(gap, data.size):
+        seen = f"DATA {late} bytes too late, by the eight zeros at the end of the file"
+    elif ends_in_zeros and -row_bytes < late < 0 and _begins_early(source, begin, end, -late):
+        seen = f"DATA {-late} bytes too early, by the eight zeros at the end of the file"
+    elif (surplus < 0 and tail != 0 and not (ends_in_zeros and late == 0)) or (
+        surplus > 0 and tail == 1 and _begins_early(source, begin, end, 1)
+    ):
+        seen = f"{data.size + surplus} bytes of DATA behind padding, so that the begin may be one byte off, or the end"
+    else:
         return
-    if source.read(source.size - CRC_SIZE, CRC_SIZE) != NO_CRC:
-        return
-    if late < 0:
-        before, first = source.read(begin - 1, 1), source.read(begin, min(-late, data.size))
-        if first.strip(before) or before not in (b" ", b"\0") or not source.read(end, -late).strip(PADDING):
-            return
-    raise _shifted(begin, abs(late), "late" if late > 0 else "early", log)
+    raise log.refusal(
+        "$BEGINDATA",
+        begin,
+        seen=seen,
+        expected=f"{data.size} bytes in one place only",
+        remedy="the offsets are shifted, so channels would be mixed up",
+    )
+
+
+def _begins_early(source: ByteSource, begin: int, end: int, by: int) -> bool:
+    """Whether the first ``by`` bytes of DATA continue the padding before it, and those behind it are no padding."""
+    before = source.read(begin - 1, 1)
+    first, behind = source.read(begin, min(by, end - begin)), source.read(end, by)
+    return before in (b" ", b"\0") and not first.strip(before) and bool(behind.strip(PADDING))
 
 
 def _before(header: Header, begin: int) -> int:
     """The byte behind the segment that stands before ``begin``: TEXT, or HEADER."""
     return header.text_end + 1 if begin > header.text_begin else HEADER_SIZE
-
-
-def _shifted(begin: int, by: int, way: str, log: FindingLog) -> FcsError:
-    return log.refusal(
-        "$BEGINDATA",
-        begin,
-        seen=f"DATA {by} bytes too {way}, by the eight zeros at the end of the file",
-        expected="DATA between padding and these zeros",
-        remedy="the offsets are shifted, so channels would be mixed up",
-    )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cytomrd.fcs.findings import FindingLog, quoted
-from cytomrd.fcs.gaps import check_end, gap_check
+from cytomrd.fcs.gaps import check_shift, gap_check
 from cytomrd.fcs.header import Header
 from cytomrd.fcs.source import ByteSource
 from cytomrd.fcs.text import Keywords, read_whole_number
@@ -110,7 +110,7 @@ def locate_data(
         )
     segment = _segment_of(claim, source, header, log, row_bytes, n_events)
     if row_bytes:
-        check_end(source, header, segment, row_bytes, log)
+        check_shift(source, header, segment, row_bytes, claim.size - segment.size, log)
     return segment
 
 

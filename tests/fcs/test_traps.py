@@ -49,10 +49,10 @@ def with_zeros(**options):
     return floats(values=values, **options)
 
 
-def padded_early():
-    """DATA behind padding, with all offsets four bytes too low."""
-    data = floats(padding=b" " * 100)
-    return placed(data, BEGIN + 100, END + 100, header=(-4, -4), text=(-4, -4))
+def padded(begin_shift=0, end_shift=0, **options):
+    """DATA behind 100 spaces, with offsets shifted in HEADER and in TEXT alike."""
+    shifts = (begin_shift, end_shift)
+    return placed(floats(padding=b" " * 100, **options), BEGIN + 100, END + 100, header=shifts, text=shifts)
 
 
 def data_before_text(gap=b"", shift=0):
@@ -98,6 +98,7 @@ READ = {
     "DATA before TEXT": data_before_text(),
     "DATA, a gap, TEXT": data_before_text(b" " * 100),
     "first values like padding": with_zeros(padding=b"\0" * 4),
+    "behind padding": padded(),
     "one event": floats(values=VALUES[:1]),
     "no event": floats(values=VALUES[:0]),
     "not finite": floats(values=np.full_like(VALUES, np.nan)),
@@ -148,7 +149,9 @@ REFUSED = {
     "a missing name's keyword as a value": floats({"$P4N": "@OMIT", "NOTE": "$P4N"}),
     "late over zeros": placed(with_zeros(), header=(4, 4), text=(4, 4)),
     "eight bytes late over zeros": placed(floats(values=VALUES * [0, 0, 1, 1]), header=(8, 8), text=(8, 8)),
-    "early into padding": padded_early(),
+    "early into padding": padded(-4, -4),
+    "begin early, no CRC": padded(-1, 0, tail=b""),
+    "begin or end": padded(1, 0, tail=b"x" * 60),
     "late before TEXT": data_before_text(b" " * 100, shift=4),
     "an event late before TEXT": data_before_text(b"\0" * 100, shift=16),
     "ends before it begins": placed(header=(END - BEGIN, BEGIN - END), text=(END - BEGIN, BEGIN - END)),
@@ -166,6 +169,12 @@ def test_what_cannot_be_right_is_refused_with_its_place(path, case):
         open_fcs(path).read_events()
     assert caught.value.keyword
     assert caught.value.byte_offset is not None
+
+
+@pytest.mark.parametrize(("shift", "tail"), [(-1, b"0" * 8), (-1, b""), (1, b"0" * 8), (1, b""), (1, b"x" * 60)])
+def test_an_end_one_byte_off_behind_padding(path, shift, tail):
+    path.write_bytes(padded(0, shift, tail=tail))
+    np.testing.assert_array_equal(open_fcs(path).read_events(), VALUES)
 
 
 @pytest.mark.parametrize("delimiter", [chr(i) for i in range(1, 127) if not (chr(i).isalnum() or chr(i) in "$ ,.-_@#")])
