@@ -43,9 +43,7 @@ def gap_check(
     return is_clean
 
 
-def check_shift(
-    source: ByteSource, header: Header, data: Segment, row_bytes: int, surplus: int, log: FindingLog
-) -> None:
+def check_shift(source: ByteSource, header: Header, data: Segment, surplus: int, log: FindingLog) -> None:
     """Refuse a DATA segment that may begin elsewhere within padding, by what stands at the end of the file.
 
     The gap before DATA cannot show it: a shift may end within padding, or skip values whose bytes look like it.
@@ -65,7 +63,7 @@ def check_shift(
     ends_in_zeros = source.read(max(0, source.size - CRC_SIZE), min(CRC_SIZE, source.size)) == NO_CRC
     if ends_in_zeros and 0 < late <= min(gap, data.size):
         seen = f"DATA {late} bytes too late, by the eight zeros at the end of the file"
-    elif ends_in_zeros and -row_bytes < late < 0 and _begins_early(source, begin, end, -late):
+    elif ends_in_zeros and -GAP_INSPECTED < late < 0 and _begins_early(source, begin, end, -late):
         seen = f"DATA {-late} bytes too early, by the eight zeros at the end of the file"
     elif (surplus < 0 and tail != 0 and not (ends_in_zeros and late == 0)) or (
         surplus > 0 and tail == 1 and _begins_early(source, begin, end, 1)

@@ -45,6 +45,7 @@ class DataSample:
         if self.layout.row_bytes == 0:
             self._check_count(n_events * len(self.channels))
         elif n_events:
+            self._check_begin()
             self._check_byte_order(n_events)
             self._check_text_conversion()
 
@@ -58,6 +59,22 @@ class DataSample:
                 expected=f"$TOT x $PAR = {wanted}",
                 remedy="the file is cut short or damaged",
             )
+
+    def _check_begin(self) -> None:
+        """Refuse binary data that begin with the spaces of the padding before them: their begin is too early."""
+        if any(c.datatype == "A" for c in self.channels):
+            return
+        # One byte may well look like a space; a whole value, or half of a wide one, does not.
+        n = 1 + min(4, max(2, self.layout.widths[0]))
+        if self.size < n or self.source.read(self.begin - 1, n) != b" " * n:
+            return
+        raise self.log.refusal(
+            "$BEGINDATA",
+            self.begin,
+            seen="DATA that begin with spaces, and spaces before them",
+            expected="DATA behind the padding",
+            remedy="the offsets are shifted, so channels would be mixed up",
+        )
 
     def _check_byte_order(self, n_events: int) -> None:
         if not all(c.datatype in "FD" for c in self.channels) or len(set(self.layout.widths)) != 1:

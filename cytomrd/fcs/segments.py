@@ -110,7 +110,7 @@ def locate_data(
         )
     segment = _segment_of(claim, source, header, log, row_bytes, n_events)
     if row_bytes:
-        check_shift(source, header, segment, row_bytes, claim.size - segment.size, log)
+        check_shift(source, header, segment, claim.size - segment.size, log)
     return segment
 
 

@@ -150,6 +150,8 @@ REFUSED = {
     "late over zeros": placed(with_zeros(), header=(4, 4), text=(4, 4)),
     "eight bytes late over zeros": placed(floats(values=VALUES * [0, 0, 1, 1]), header=(8, 8), text=(8, 8)),
     "early into padding": padded(-4, -4),
+    "two events early into padding": padded(-32, -32),
+    "early into padding, no CRC": padded(-16, -16, tail=b"x" * 60),
     "begin early, no CRC": padded(-1, 0, tail=b""),
     "begin or end": padded(1, 0, tail=b"x" * 60),
     "late before TEXT": data_before_text(b" " * 100, shift=4),
