@@ -254,12 +254,13 @@ def _take_orphan(token: bytes, offset: int, delimiter: bytes, keywords: Keywords
 
 
 def _add(keywords: Keywords, name: str, value: str, offset: int, log: FindingLog) -> None:
-    key = _upper(name.strip(" \r\n\t\0"))
+    written = _upper(name)
+    key = written.strip(" \r\n\t\0")
     if not key:
         raise log.refusal(
             "TEXT", offset, seen="an empty keyword", expected="a keyword", remedy="the segment is damaged"
         )
-    if key != _upper(name):
+    if key != written:
         log.note(key, offset, seen=f"{name[:40]!r}", expected="no space around a keyword", remedy="space ignored")
     if key not in keywords.values:
         keywords.values[key] = value
