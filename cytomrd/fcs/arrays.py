@@ -63,7 +63,14 @@ def _check_dtype(tube: FcsDataset, dtype: np.dtype) -> None:
 
 def _result(out: np.ndarray | None, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
     if out is None:
-        return np.empty(shape, dtype=dtype)
+        try:
+            return np.empty(shape, dtype=dtype)
+        except MemoryError:
+            raise FcsError(
+                f"{shape[0]} x {shape[1]} values of {dtype} are more than the memory holds; read fewer, or by blocks",
+                keyword="DATA",
+                byte_offset=0,
+            ) from None
     if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
         raise FcsError(
             f"out has shape {out.shape} and dtype {out.dtype}; a contiguous array of {shape} and {dtype} is wanted",
@@ -80,13 +87,19 @@ def _read_range(tube: FcsDataset, columns: list[int], events: range, result: np.
     def read(part: range) -> None:
         _read_part(tube, decoder, columns, part, result[part.start - events.start : part.stop - events.start])
 
-    parts = [events] if decoder.is_sequential else _parts(events, result.nbytes, threads)
-    if len(parts) == 1:
-        read(events)
+    first, *others = [events] if decoder.is_sequential else _parts(events, result.nbytes, threads)
+    if not others:
+        read(first)
         return
-    with ThreadPoolExecutor(len(parts)) as pool:
-        # Of several errors, the one of the first events is raised, as one thread alone would.
-        list(pool.map(read, parts))
+    try:
+        with ThreadPoolExecutor(len(others)) as pool:
+            running = [pool.submit(read, part) for part in others]
+            read(first)
+            # Of several errors the one of the first events is raised, as one thread alone would.
+            for part in running:
+                part.result()
+    except RuntimeError:  # the system gives no more threads
+        read(events)
 
 
 def _parts(events: range, n_bytes: int, threads: int | None) -> list[range]:

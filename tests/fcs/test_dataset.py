@@ -174,6 +174,16 @@ def test_any_number_of_threads_gives_the_same_bytes(write, monkeypatch, kind):
             np.testing.assert_array_equal(together, alone)
 
 
+def test_without_threads_to_be_had_one_reads_all(write, monkeypatch):
+    class NoThreads(arrays.ThreadPoolExecutor):
+        def submit(self, *arguments):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(arrays, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(arrays, "ThreadPoolExecutor", NoThreads)
+    np.testing.assert_array_equal(open_fcs(write(float_file(VALUES))).read_events(threads=3), VALUES)
+
+
 def test_an_error_in_a_thread_is_that_of_the_first_wrong_event(write, monkeypatch):
     monkeypatch.setattr(arrays, "BYTES_PER_THREAD", 1)
     rows = bytearray(b" 12 34" * 40)
@@ -621,6 +631,11 @@ def test_opening_a_huge_file_reads_its_head_only(write, tmp_path):
     tube = open_fcs(path)
     assert tube.n_events == n_events
     assert tube.read_events(events=slice(n_events - 1000, None)).shape == (1000, 3)
+
+
+def test_an_array_larger_than_the_memory_is_an_error_of_the_reader():
+    with pytest.raises(FcsError, match="read fewer, or by blocks"):
+        arrays._result(None, (1 << 50, 100), np.dtype(np.float64))
 
 
 def test_anndata_has_events_by_channels(write, tmp_path):
