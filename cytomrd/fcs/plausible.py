@@ -18,6 +18,7 @@ __all__ = ["DataSample"]
 
 SAMPLED_VALUES = 256
 SAMPLED_BYTES = 4096
+SEARCHED_BYTES = 65536
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -39,8 +40,8 @@ class DataSample:
         Raises
         ------
         FcsError
-            If ASCII data hold another count of numbers, floats make sense in the opposite byte order only, or
-            the data went through a conversion of text.
+            If ASCII data hold another count of numbers, the data begin with padding, floats make sense in the
+            opposite byte order only, or the data went through a conversion of text.
         """
         if self.layout.row_bytes == 0:
             self._check_count(n_events * len(self.channels))
@@ -48,6 +49,7 @@ class DataSample:
             self._check_begin()
             self._check_byte_order(n_events)
             self._check_text_conversion()
+            self._check_line_ends()
 
     def _check_count(self, wanted: int) -> None:
         n = count_numbers(self.source, self.begin, self.size) if self.size else 0
@@ -115,6 +117,20 @@ class DataSample:
             seen=f"valid UTF-8 text with {n_lost} marks of a lost character (bytes EF BF BD)",
             expected="binary numbers",
             remedy="the file was converted as text and its values are lost; take it from the instrument again",
+        )
+
+    def _check_line_ends(self) -> None:
+        """Refuse binary data in which every LF became CR LF, which moves all that follows and makes the file longer."""
+        raw = self.source.read(self.begin, min(self.size, SEARCHED_BYTES))
+        n, behind = raw.count(b"\r\n"), self.source.size - self.begin - self.size
+        if not 4 <= n <= behind or n != raw.count(b"\n"):
+            return
+        raise self.log.refusal(
+            "DATA",
+            self.begin + raw.index(b"\r\n"),
+            seen=f"CR before each of the first {n} LF, and as many bytes too many in the file",
+            expected="binary numbers",
+            remedy="the file was sent as text, which shifted its values; copy it again as binary",
         )
 
 

@@ -67,7 +67,9 @@ def locate_data(
     *,
     row_bytes: int,
     n_events: int | None,
+    stop: int,
     claimed: tuple[Segment, ...] = (),
+    is_text: bool = False,
 ) -> Segment:
     """Find the DATA segment.
 
@@ -79,8 +81,12 @@ def locate_data(
         Bytes per event; 0 where events have no fixed size (delimited ASCII).
     n_events
         ``$TOT``; None where FCS 2.0 leaves it out.
+    stop
+        The byte behind this data set in the file.
     claimed
         Other segments, whose bytes may lie between TEXT and DATA.
+    is_text
+        True for digits, which may well be the zeros that stand in the place of a CRC.
 
     Raises
     ------
@@ -109,8 +115,8 @@ def locate_data(
             remedy="the offsets are shifted, so channels would be mixed up",
         )
     segment = _segment_of(claim, source, header, log, row_bytes, n_events)
-    if row_bytes:
-        check_shift(source, header, segment, claim.size - segment.size, log)
+    if row_bytes and not is_text:
+        check_shift(source, header, segment, log, stop=stop, surplus=claim.size - segment.size, claimed=claimed)
     return segment
 
 

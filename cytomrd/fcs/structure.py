@@ -71,7 +71,8 @@ def read_structure(source: ByteSource, dataset: int, log: FindingLog) -> Structu
     timestep = read_timestep(keywords, channels, log)
     n_events = _read_total(header, keywords, log)
     claimed = _other_segments(source, header, keywords, log)
-    layout, data = _locate(source, header, keywords, channels, n_events, claimed, log)
+    stop = chosen.next_base or source.size
+    layout, data = _locate(source, header, keywords, channels, n_events, claimed, stop, log)
     if chosen.next_base is not None and header.base + data.begin + data.size > chosen.next_base:
         raise _bad_next(keywords, "a data set that begins within this one's data", log)
     if n_events is None:
@@ -279,7 +280,7 @@ def _other_segments(source: ByteSource, header: Header, keywords: Keywords, log:
     return tuple(claimed)
 
 
-def _locate(source, header, keywords, channels, n_events, claimed, log) -> tuple[RowLayout, Segment]:
+def _locate(source, header, keywords, channels, n_events, claimed, stop, log) -> tuple[RowLayout, Segment]:
     """Layout and place of DATA; where a width leaves a choice, the size of DATA decides."""
     if len({c.bits == 0 for c in channels}) > 1:
         raise log.refusal(
@@ -303,7 +304,15 @@ def _locate(source, header, keywords, channels, n_events, claimed, log) -> tuple
                     remedy="rows are not defined",
                 )
             data = locate_data(
-                source, header, keywords, attempt, row_bytes=layout.row_bytes, n_events=n_events, claimed=claimed
+                source,
+                header,
+                keywords,
+                attempt,
+                row_bytes=layout.row_bytes,
+                n_events=n_events,
+                stop=stop,
+                claimed=claimed,
+                is_text=channels[0].datatype == "A",
             )
         except FcsError as error:
             failure = failure or error

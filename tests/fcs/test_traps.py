@@ -156,6 +156,8 @@ REFUSED = {
     "begin or end": padded(1, 0, tail=b"x" * 60),
     "late before TEXT": data_before_text(b" " * 100, shift=4),
     "an event late before TEXT": data_before_text(b"\0" * 100, shift=16),
+    "bytes lost on the way": PLAIN[: BEGIN + 100] + PLAIN[BEGIN + 104 :],
+    "sent as text": floats(values=np.full_like(VALUES, 1024.0012)).replace(b"\n", b"\r\n"),
     "ends before it begins": placed(header=(END - BEGIN, BEGIN - END), text=(END - BEGIN, BEGIN - END)),
     "over TEXT": placed(header=(256 - BEGIN, 256 - BEGIN), text=(256 - BEGIN, 256 - BEGIN)),
     "HEADER and TEXT an event apart": placed(text=(16, 0)),
@@ -177,6 +179,13 @@ def test_what_cannot_be_right_is_refused_with_its_place(path, case):
 def test_an_end_one_byte_off_behind_padding(path, shift, tail):
     path.write_bytes(padded(0, shift, tail=tail))
     np.testing.assert_array_equal(open_fcs(path).read_events(), VALUES)
+
+
+def test_bytes_added_on_the_way_are_told(path):
+    path.write_bytes(PLAIN[: BEGIN + 100] + b"four" + PLAIN[BEGIN + 100 :])
+    assert [f.keyword for f in open_fcs(path).findings if f.grade == "repaired"] == ["DATA"]
+    with pytest.raises(FcsError):
+        open_fcs(path, strict=True)
 
 
 @pytest.mark.parametrize("delimiter", [chr(i) for i in range(1, 127) if not (chr(i).isalnum() or chr(i) in "$ ,.-_@#")])
