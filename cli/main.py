@@ -74,8 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     except CytomrdError as error:
         from cytomrd.fcs.text import printable
 
-        # Our own messages list problems one a line; what a file put into a line is made visible there.
-        click.echo("refused: " + "\n".join(map(printable, str(error).split("\n"))), err=True)
+        # Our messages list problems, and callers' notes (the file, the sample), one a line; what a file put into a
+        # line is made visible there.
+        click.echo("refused: " + "\n  ".join(map(printable, str(error).split("\n"))), err=True)
         code = EXIT_REFUSED
     except BrokenPipeError:
         sys.stderr.close()
