@@ -179,12 +179,12 @@ def polygon(events: Events) -> Run:
     vertices = np.array(DRAWN)
     grid = grid_of_polygon(vertices)
     member = np.empty(events.n_events, dtype=np.uint8)
-    doubtful = np.empty(BLOCK, dtype=np.int64)
+    places, doubtful = np.empty(BLOCK, dtype=np.uint8), np.empty(BLOCK, dtype=np.int64)
 
     def run() -> np.ndarray:
         for n, part in _blocks(member.size):
             member[part] = 1
-            points_near_polygon(x[part], y[part], vertices, grid, 0.0, 0.0, n, member[part], doubtful)
+            points_near_polygon(x[part], y[part], vertices, grid, 0.0, 0.0, n, places, member[part], doubtful)
         return member
 
     return run

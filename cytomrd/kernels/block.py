@@ -122,13 +122,14 @@ def _decide_polygon(p, n, program, buffers, member):
     vertices, box = program.vertices[first:last], program.polygon_box[p]
     grid = program.polygon_cells[p], box[0], box[1], box[2], box[3]
     x_error, y_error = program.column_error[x], program.column_error[y]
+    px, py = buffers.scaled[x], buffers.scaled[y]
     n_doubtful = points_near_polygon(
-        buffers.scaled[x], buffers.scaled[y], vertices, grid, x_error, y_error, n, member, buffers.doubtful
+        px, py, vertices, grid, x_error, y_error, n, buffers.surely, member, buffers.doubtful
     )
     for d in range(n_doubtful):
         e = buffers.doubtful[d]
-        px, py = _exact_position(x, e, program, buffers), _exact_position(y, e, program, buffers)
-        member[e] = np.uint8(polygon_holds(px, py, vertices))
+        at_x, at_y = _exact_position(x, e, program, buffers), _exact_position(y, e, program, buffers)
+        member[e] = np.uint8(polygon_holds(at_x, at_y, vertices))
 
 
 @kernel

@@ -94,31 +94,41 @@ def polygon_surely_holds(px, py, vertices, x_error, y_error):
 
 
 @kernel
-def points_near_polygon(x, y, vertices, grid, x_error, y_error, n, member, doubtful):
-    """member uint8 (n,) is cleared where (x, y), float64 (n,), is not inside the polygon; cleared events are skipped.
+def points_near_polygon(x, y, vertices, grid, x_error, y_error, n, places, member, doubtful):
+    """member uint8 (n,) is cleared where (x, y), float64 (n,), is not inside the polygon.
 
-    With both errors 0 every event is decided exactly. Else the events that the errors leave open are
-    put into doubtful int64 (n,); returns how many.
+    With both errors 0 every event is decided exactly. Else the events that the errors leave open stay members and are
+    put into doubtful int64 (n,); returns how many. places uint8 (>= n,) is scratch.
     """
     cells, left, bottom, per_x, per_y = grid
+    last = np.float64(CELLS - 1)
+    n_edge = 0
+    # No branch depends on an event here: where it falls cannot be predicted.
+    for e in range(n):
+        column, row = (x[e] - left) * per_x, (y[e] - bottom) * per_y
+        within = np.uint8(column >= 0.0) & np.uint8(column < CELLS) & np.uint8(row >= 0.0) & np.uint8(row < CELLS)
+        # Written so that NaN becomes a cell too.
+        column = column if column > 0.0 else 0.0
+        row = row if row > 0.0 else 0.0
+        place = cells[np.uint64(min(column, last)), np.uint64(min(row, last))] * within
+        places[e] = place
+        member[e] &= np.uint8(place != OUTSIDE)
+        n_edge += np.uint8(place == EDGE) & member[e]
+    if n_edge == 0:
+        return 0
     n_doubtful = 0
     exact = x_error == 0.0 and y_error == 0.0
     for e in range(n):
-        if member[e]:
-            column, row = (x[e] - left) * per_x, (y[e] - bottom) * per_y
-            if not (column >= 0.0 and column < CELLS and row >= 0.0 and row < CELLS):
-                member[e] = OUTSIDE
+        if (places[e] == EDGE) & (member[e] != 0):
+            if exact:
+                member[e] = np.uint8(polygon_holds(x[e], y[e], vertices))
                 continue
-            found = cells[np.uint64(column), np.uint64(row)]
+            found = polygon_surely_holds(x[e], y[e], vertices, x_error, y_error)
             if found == EDGE:
-                if exact:
-                    found = np.uint8(polygon_holds(x[e], y[e], vertices))
-                else:
-                    found = np.uint8(polygon_surely_holds(x[e], y[e], vertices, x_error, y_error))
-                    if found == EDGE:
-                        doubtful[n_doubtful] = e
-                        n_doubtful += 1
-            member[e] = found
+                doubtful[n_doubtful] = e
+                n_doubtful += 1
+            else:
+                member[e] = np.uint8(found)
     return n_doubtful
 
 
@@ -195,6 +205,11 @@ def points_near_interval(x, possible_from, possible_to, sure_from, sure_to, n, m
     """
     for e in range(n):
         member[e] &= np.uint8(x[e] >= possible_from) & np.uint8(x[e] <= possible_to)
+    if possible_from == sure_from and possible_to == sure_to:
+        for e in range(n):
+            surely[e] &= member[e]
+        return
+    for e in range(n):
         surely[e] &= np.uint8(x[e] >= sure_from) & np.uint8(x[e] <= sure_to)
 
 

@@ -70,9 +70,9 @@ def near_polygon(points, vertices, x_error, y_error):
     points, vertices = np.asarray(points, dtype=np.float64), np.asarray(vertices, dtype=np.float64)
     n = len(points)
     grid = near_gates.grid_of_polygon(vertices, x_error, y_error)
-    member, doubtful = np.ones(n, dtype=np.uint8), np.empty(n, dtype=np.int64)
+    member, places, doubtful = np.ones(n, dtype=np.uint8), np.empty(n, dtype=np.uint8), np.empty(n, dtype=np.int64)
     x, y = (np.ascontiguousarray(points[:, axis]) for axis in (0, 1))
-    found = near_gates.points_near_polygon(x, y, vertices, grid, x_error, y_error, n, member, doubtful)
+    found = near_gates.points_near_polygon(x, y, vertices, grid, x_error, y_error, n, places, member, doubtful)
     exact = np.ones(n, dtype=np.uint8)
     points_in_polygon(x, y, vertices, n, exact)
     return member, set(doubtful[:found].tolist()), exact
