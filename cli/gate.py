@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from cytomrd.cli.options import memory_mb
 from cytomrd.cli.progress import progress_bar
 
 EXIT_SOME_FAILED, EXIT_SOME_HELD = 4, 5
@@ -19,6 +20,7 @@ log = logging.getLogger("cytomrd")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Results folder [RUN/results].")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
+@click.option("--max-memory", callback=memory_mb, metavar="SIZE", help="What all processes may hold, e.g. 4G or 800M.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of fitting and clustering [0].")
 @click.option("--strict", is_flag=True, default=None, help="Refuse files that the reader would have to repair.")
 @click.option("--force", is_flag=True, help="Gate again, even where the results are up to date.")
@@ -29,7 +31,7 @@ log = logging.getLogger("cytomrd")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say how each channel was matched and each cut was found.")
 @click.pass_context
-def command(ctx, run: Path, out, jobs, seed, strict, force, dry_run, log_format, quiet, verbose):
+def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run, log_format, quiet, verbose):
     """Gate the run folder RUN: QC, compensation, gates, MRD, CAR+ NK, report.
 
     RUN holds FCS files and, best, a samplesheet.csv (`cytomrd samplesheet RUN` drafts one). Results go to
@@ -46,14 +48,16 @@ def command(ctx, run: Path, out, jobs, seed, strict, force, dry_run, log_format,
     """
     from cytomrd.run.plan import plan_run
     from cytomrd.run.settings import read_settings
+    from cytomrd.run.staging import check_results_folder
 
     _set_up_log(log_format, quiet, verbose)
     started = datetime.now(UTC)
     out = out if out is not None else run / "results"
+    check_results_folder(out, run)
     settings = read_settings(run, random_state=seed, strict=strict)
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:
-        _show_plan(plan, jobs)
+        _show_plan(plan, jobs, max_memory)
         return
     from cytomrd.run.provenance import describe_run, is_current
     from cytomrd.run.staging import hold_lock
@@ -77,7 +81,7 @@ def command(ctx, run: Path, out, jobs, seed, strict, force, dry_run, log_format,
                 log.info("gated %s", sample_id)
                 progress(done, label=sample_id)
 
-            result = execute_plan(plan, settings, jobs=jobs, progress=advance)
+            result = execute_plan(plan, settings, jobs=jobs, max_memory_mb=max_memory, progress=advance)
             publish(result, out, describe_run(plan, result, settings, jobs=jobs, started=started))
     if not quiet:
         _show_summary(result, out, (datetime.now(UTC) - started).total_seconds())
@@ -105,18 +109,21 @@ def _set_up_log(log_format: str, quiet: bool, verbose: bool) -> None:
     log.setLevel(logging.ERROR if quiet else shown)
 
 
-def _show_plan(plan, jobs: int) -> None:
+def _show_plan(plan, jobs: int, max_memory_mb: float | None) -> None:
     from cytomrd.fcs.text import printable
+    from cytomrd.run.memory import admitted_jobs, plan_memory_mb, refusal
 
+    jobs = admitted_jobs(plan, jobs, max_memory_mb)
     click.echo(
-        f"{len(plan.samples)} samples, {plan.n_events:,} events, about {plan.memory_mb(jobs):.0f} MB with {jobs} jobs"
+        f"{len(plan.samples)} samples, {plan.n_events:,} events, at most {plan_memory_mb(plan, jobs):.0f} MB with "
+        f"{jobs} job{'s' if jobs > 1 else ''}"
     )
     for sample in plan.samples:
         click.echo()
         click.echo(printable(f"{sample.sample_id} ({sample.assay}, {sample.role})"))
         for file in sample.files:
-            if file.error:
-                click.echo(printable(f"  {file.row.file}: cannot be gated: {file.error}"))
+            if error := file.error or refusal(file, max_memory_mb):
+                click.echo(printable(f"  {file.row.file}: cannot be gated: {error}"))
                 continue
             click.echo(printable(f"  {file.row.file}: {file.n_events:,} events, {file.panel_id}, tube {file.tube}"))
             for note in file.match.notes:

@@ -61,6 +61,7 @@ def gate(
     spillover: Spillover | None = None,
     controls: Mapping[str, ControlCut] | None = None,
     random_state: int = 0,
+    n_threads: int = 1,
 ) -> GatedTube:
     """Fit a panel's gates to one tube and apply them to all of its events.
 
@@ -78,6 +79,8 @@ def gate(
         Cuts taken from control samples, by the name of the cut.
     random_state
         Seed of the bootstrap.
+    n_threads
+        Threads of each pass over the events; the result is the same for any number.
 
     Raises
     ------
@@ -108,9 +111,16 @@ def gate(
     match.require(f"panel {panel.id}, tube {spec.id}")
     matrix = spillover if spillover is not None else getattr(dataset, "spillover", None)
     fitted = fit_gates(
-        dataset, panel, spec.id, match=match, spillover=matrix, controls=controls or {}, random_state=random_state
+        dataset,
+        panel,
+        spec.id,
+        match=match,
+        spillover=matrix,
+        controls=controls or {},
+        random_state=random_state,
+        n_threads=n_threads,
     )
-    events = apply_gates(dataset, fitted.strategy, spillover=matrix)
+    events = apply_gates(dataset, fitted.strategy, spillover=matrix, n_threads=n_threads)
     return GatedTube(fitted, events, panel, spec.id, match)
 
 

@@ -131,6 +131,9 @@ class Program:
     used_rows
         int64: channels (rows of a block) that decide a membership; an event with a
         non-finite value in one of them is in no population.
+    positions
+        Columns whose positions are needed, event by event; on a strictly rising scale the bounds of a rectangle
+        can be held against linear values instead.
     steps
         In an order in which every step follows what it needs.
     notes
@@ -144,13 +147,14 @@ class Program:
     sources: list = field(default_factory=list)
     columns: list = field(default_factory=list)
     used_rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    positions: set[int] = field(default_factory=set)
     steps: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     _source_of: dict = field(default_factory=dict)
     _column_of: dict = field(default_factory=dict)
 
-    def column_of(self, axis: Axis) -> int:
-        """Index in ``columns`` of an axis; an axis not met before is added."""
+    def column_of(self, axis: Axis, *, for_bounds: bool = False) -> int:
+        """Index in ``columns`` of an axis; an axis not met before is added. ``for_bounds`` asks for no positions."""
         if axis not in self._column_of:
             key = axis.transform
             if key is not None and key not in self.strategy.transforms:
@@ -159,6 +163,8 @@ class Program:
             scale = None if transform is None else scale_constants(transform)
             self.columns.append(Column(self.source_of(axis), transform, scale))
             self._column_of[axis] = len(self.columns) - 1
+        if not for_bounds:
+            self.positions.add(self._column_of[axis])
         return self._column_of[axis]
 
     def source_of(self, axis: Axis) -> int:
@@ -261,7 +267,8 @@ def _steps_of(gate: Gate, program: Program, index: dict[str, int]) -> list[Step]
         operands = [index[operand.name] for operand in gate.operands]
         complements = [operand.complement != (gate.operator == "not") for operand in gate.operands]
         return [_boolean_step(population, parent, gate.operator != "or", operands, complements)]
-    columns = tuple(program.column_of(axis) for axis in gate.dimensions)
+    for_bounds = isinstance(gate, RectangleGate | QuadrantGate)
+    columns = tuple(program.column_of(axis, for_bounds=for_bounds) for axis in gate.dimensions)
     if isinstance(gate, RectangleGate):
         return [BoundsStep(population, parent, _bounds(columns, gate.minimum, gate.maximum))]
     if isinstance(gate, PolygonGate):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cytomrd.kernels._jit import kernel
 
-__all__ = ["bin_of", "count_1d", "count_2d", "count_by_code"]
+__all__ = ["bin_of", "count_1d", "count_2d", "count_by_code", "count_histograms"]
 
 
 @kernel
@@ -41,3 +43,22 @@ def count_by_code(x, codes, low, per_unit, n, counts):
     """Add x float64 (n,) to the row of its code: counts uint32 (n_codes, n_bins), codes uint32 (n,)."""
     for e in range(n):
         counts[codes[e], bin_of(x[e], low, per_unit, counts.shape[1])] += 1
+
+
+@kernel
+def count_histograms(scaled, members, finite, requests, scales, n, counts):
+    """Add a block to several histograms, which lie one behind the other in counts int64.
+
+    scaled float64 (n_columns, >= n); members uint8 (n_populations, >= n); finite uint8 (>= n,). A row of requests int64
+    (n_requests, 5) is population (-1: all finite events), x column, y column (-1: none), bins, first place in counts;
+    a row of scales float64 (n_requests, 4) is x low, bins per unit of x, and the same of y.
+    """
+    for r in range(requests.shape[0]):
+        population, x, y = requests[r, 0], requests[r, 1], requests[r, 2]
+        bins, first = requests[r, 3], requests[r, 4]
+        member = finite if population < 0 else members[np.uint64(population)]
+        if y < 0:
+            count_1d(scaled[x], member, scales[r, 0], scales[r, 1], n, counts[first : first + bins])
+        else:
+            counts_2d = counts[first : first + bins * bins].reshape((bins, bins))
+            count_2d(scaled[x], scaled[y], member, scales[r, 0], scales[r, 1], scales[r, 2], scales[r, 3], n, counts_2d)

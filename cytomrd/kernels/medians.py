@@ -12,7 +12,7 @@ import numpy as np
 
 from cytomrd.kernels._jit import kernel
 
-__all__ = ["MEDIAN_BINS", "bin_edge", "count_codes", "median_of_counts", "octave_bins"]
+__all__ = ["MEDIAN_BINS", "bin_edge", "count_codes", "count_medians", "median_of_counts", "octave_bins"]
 
 OFFSET = 64.0
 PER_OCTAVE = 128
@@ -48,6 +48,14 @@ def count_codes(bins, codes, patterns, n_rows, n, counts):
             for p in range(counts.shape[0] - n_rows):
                 if (patterns[p // 64, code] >> np.uint64(p % 64)) & np.uint64(1):
                     counts[n_rows + p, bins[e]] += 1
+
+
+@kernel
+def count_medians(linear, sources, codes, patterns, n_rows, n, bins, counts):
+    """`count_codes` for rows ``sources`` int64 (k,) of linear float64 (n_sources, >= n) into counts (k, ., n_bins)."""
+    for j in range(sources.size):
+        octave_bins(linear[sources[j], :n], bins)
+        count_codes(bins, codes, patterns, n_rows, n, counts[j])
 
 
 def bin_edge(edge: int) -> float:

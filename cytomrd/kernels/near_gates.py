@@ -11,10 +11,17 @@ import numpy as np
 from cytomrd.kernels._jit import kernel
 from cytomrd.kernels.gates import polygon_holds
 
-__all__ = ["events_in_doubt", "grid_of_polygon", "points_near_ellipsoid", "points_near_polygon"]
+__all__ = [
+    "events_in_doubt",
+    "grid_of_polygon",
+    "points_near_ellipsoid",
+    "points_near_interval",
+    "points_near_polygon",
+]
 
 CELLS = 128
 OUTSIDE, INSIDE, EDGE = 0, 1, 2
+LARGE = 1e140
 
 
 def grid_of_polygon(
@@ -116,46 +123,89 @@ def points_near_polygon(x, y, vertices, grid, x_error, y_error, n, member, doubt
 
 
 @kernel
-def points_near_ellipsoid(columns, errors, mean, precision, distance_square, n, member, doubtful):
-    """member uint8 (n,) is cleared where the squared distance exceeds distance_square; doubtful int64 (n,): the open.
+def points_near_ellipsoid(columns, axes, errors, shape, n, spare, surely, member, doubtful):
+    """member uint8 (n,) is cleared where the squared distance exceeds the ellipsoid's; doubtful int64 (n,): the open.
 
-    columns float64 (>= n_axes, >= n), known to within errors float64 (n_axes,); precision float64 (n_axes, n_axes).
-    Returns how many events are doubtful.
+    columns float64 (n_columns, >= n), of which axes int64 (n_axes,) are known to within errors float64 (n_axes,);
+    shape: mean float64 (n_axes,), precision float64 (n_axes, n_axes) of any kind, and the squared distance;
+    spare float64 (2, >= n) and surely uint8 (>= n,) are scratch. Returns how many events are doubtful.
     """
-    n_axes = mean.size
-    apart = np.empty(n_axes)
-    n_doubtful = 0
-    constant = 0.0
-    for i in range(n_axes):
-        for j in range(n_axes):
-            constant += errors[i] * abs(precision[i, j]) * errors[j]
+    mean, precision, distance_square = shape
+    # How far a distance can be off: by errors of the positions, |P_ij| (|a_i| e_j + e_i |a_j| + e_i e_j) summed, and
+    # by rounding, here and in the exact sum, which adds up in another order. With q the sum of a_i squared, |a_i| is
+    # at most (1 + q) / 2 and |a_i| |a_j| at most q, so all of it is at most fixed + by_size * q.
+    fixed, by_size = 1e-13 * abs(distance_square), 0.0
+    for i in range(mean.size):
+        for j in range(mean.size):
+            weight = abs(precision[i, j])
+            fixed += 1.001 * weight * (0.5 * (errors[i] + errors[j]) + errors[i] * errors[j])
+            by_size += weight * (0.501 * (errors[i] + errors[j]) + 1e-13)
+    totals, sizes = spare[0], spare[1]
+    _squared_distances(columns, axes, mean, precision, n, totals, sizes)
+    n_open = 0
     for e in range(n):
-        if not member[e]:
-            continue
-        for i in range(n_axes):
-            apart[i] = columns[i, e] - mean[i]
-        total, slope, size = 0.0, 0.0, 0.0
-        for j in range(n_axes):
-            turned, both = 0.0, 0.0
-            for i in range(n_axes):
-                part = apart[i] * precision[i, j]
-                turned += part
-                both += part + apart[i] * precision[j, i]
-                size += abs(part * apart[j])
-            total += turned * apart[j]
-            slope += errors[j] * abs(both)
-        # The last term is for rounding, which differs between this sum and the exact one.
-        if abs(total - distance_square) <= 1.001 * (slope + constant) + 1e-13 * (size + distance_square):
-            doubtful[n_doubtful] = e
-            n_doubtful += 1
-        else:
-            member[e] = np.uint8(total <= distance_square)
-    return n_doubtful
+        margin = fixed + by_size * sizes[e]
+        # Where numbers overflow nothing is sure.
+        is_sound = np.uint8(sizes[e] < LARGE)
+        member[e] &= np.uint8(1) ^ (np.uint8(totals[e] - distance_square > margin) & is_sound)
+        surely[e] = np.uint8(distance_square - totals[e] > margin) & is_sound
+        n_open += member[e] & (surely[e] ^ np.uint8(1))
+    return events_in_doubt(member, surely, n, doubtful) if n_open else 0
+
+
+@kernel
+def _squared_distances(columns, axes, mean, precision, n, totals, sizes):
+    """totals float64 (>= n,): ``a' precision a`` for a = columns[axes] - mean; sizes float64 (>= n,): ``a' a``."""
+    # Written out for the usual numbers of axes, since this is what the compiler turns into vector instructions.
+    if mean.size == 2:
+        x, y = columns[axes[0]], columns[axes[1]]
+        xx, yy, xy = precision[0, 0], precision[1, 1], precision[0, 1] + precision[1, 0]
+        for e in range(n):
+            a, b = x[e] - mean[0], y[e] - mean[1]
+            totals[e] = xx * a * a + yy * b * b + xy * a * b
+            sizes[e] = a * a + b * b
+        return
+    if mean.size == 3:
+        x, y, z = columns[axes[0]], columns[axes[1]], columns[axes[2]]
+        xx, yy, zz = precision[0, 0], precision[1, 1], precision[2, 2]
+        xy, xz = precision[0, 1] + precision[1, 0], precision[0, 2] + precision[2, 0]
+        yz = precision[1, 2] + precision[2, 1]
+        for e in range(n):
+            a, b, c = x[e] - mean[0], y[e] - mean[1], z[e] - mean[2]
+            totals[e] = (xx * a + xy * b + xz * c) * a + (yy * b + yz * c) * b + zz * c * c
+            sizes[e] = a * a + b * b + c * c
+        return
+    totals[:n] = 0.0
+    sizes[:n] = 0.0
+    for i in range(mean.size):
+        x = columns[axes[i]]
+        for e in range(n):
+            sizes[e] += (x[e] - mean[i]) * (x[e] - mean[i])
+        for j in range(mean.size):
+            y, weight = columns[axes[j]], precision[i, j]
+            for e in range(n):
+                totals[e] += weight * (x[e] - mean[i]) * (y[e] - mean[j])
+
+
+@kernel
+def points_near_interval(x, possible_from, possible_to, sure_from, sure_to, n, member, surely):
+    """Clear member uint8 (n,) where x float64 (n,) cannot be inside, and surely uint8 (n,) where it need not be.
+
+    An interval holds its two ends; NaN is outside of every one.
+    """
+    for e in range(n):
+        member[e] &= np.uint8(x[e] >= possible_from) & np.uint8(x[e] <= possible_to)
+        surely[e] &= np.uint8(x[e] >= sure_from) & np.uint8(x[e] <= sure_to)
 
 
 @kernel
 def events_in_doubt(member, surely, n, doubtful):
     """Events whose member uint8 (n,) is 1 and surely uint8 (n,) is 0, into doubtful int64 (n,); returns how many."""
+    n_open = 0
+    for e in range(n):
+        n_open += member[e] & (surely[e] ^ 1)
+    if n_open == 0:
+        return 0
     n_doubtful = 0
     for e in range(n):
         if member[e] & (surely[e] ^ 1):

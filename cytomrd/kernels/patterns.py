@@ -8,6 +8,8 @@ from cytomrd.kernels._jit import kernel
 
 __all__ = ["assign_codes", "pack_members", "relabel"]
 
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
 
 @kernel
 def pack_members(members, n, words):
@@ -30,17 +32,19 @@ def assign_codes(words, start, n, patterns, slots, n_patterns, counts, codes):
     """
     n_words = words.shape[0]
     mask = np.uint64(slots.size - 1)
+    first_word, first_bits = words[0], patterns[0]
     # All in one loop: a function call for each event, with these arrays, would cost ten times as much.
     for e in range(start, n):
-        mixed = np.uint64(0)
-        for w in range(n_words):
-            mixed = (mixed ^ words[w, e]) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = first_word[e] * MIX
+        mixed ^= mixed >> np.uint64(29)
+        for w in range(1, n_words):
+            mixed = (mixed ^ words[w, e]) * MIX
             mixed ^= mixed >> np.uint64(29)
         slot = mixed & mask
         code = slots[slot]
         while code >= 0:
-            same = True
-            for w in range(n_words):
+            same = first_bits[code] == first_word[e]
+            for w in range(1, n_words):
                 same &= patterns[w, code] == words[w, e]
             if same:
                 break

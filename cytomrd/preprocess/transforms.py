@@ -25,9 +25,11 @@ __all__ = [
     "Log",
     "Logicle",
     "ScaleConstants",
+    "ScaleGrid",
     "ScaleTable",
     "Transform",
     "scale_constants",
+    "scale_grid",
     "scale_table",
 ]
 
@@ -48,6 +50,16 @@ class ScaleTable(NamedTuple):
     first: int
     zero: float
     error: float
+
+
+class ScaleGrid(NamedTuple):
+    """A scale that is straight between the points of a grid (``cytomrd.kernels.grid_index.index_grid``)."""
+
+    segments: np.ndarray
+    starts: np.ndarray
+    n_steps: int
+    offset: float
+    first: int
 
 
 class _Scale:
@@ -237,3 +249,11 @@ def scale_table(transform: Transform) -> ScaleTable | None:
 
     built = build_table(*scale_constants(transform), transform.T) if hasattr(transform, "T") else None
     return None if built is None else ScaleTable(*built)
+
+
+@lru_cache(maxsize=256)
+def scale_grid(transform: Transform) -> ScaleGrid | None:
+    """Index of a scale that is a grid with straight lines between; None for the others."""
+    from cytomrd.kernels.grid_index import index_grid
+
+    return ScaleGrid(*index_grid(*scale_constants(transform).table)) if isinstance(transform, Biexponential) else None

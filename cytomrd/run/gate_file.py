@@ -50,6 +50,7 @@ def gate_file(
     folder,
     *,
     controls: Mapping[str, ControlCut] | None = None,
+    n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
     """Fit the panel's gates to one file and apply them to all of its events."""
@@ -64,14 +65,15 @@ def gate_file(
             spillover=spillover,
             controls=controls or {},
             random_state=settings.random_state,
+            n_threads=n_threads,
         )
-        return _gate_fitted(planned, panel, dataset, spillover, fitted, progress)
+        return _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
     except CytomrdError as error:
         error.add_note(f"file {planned.row.file}")
         raise
 
 
-def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, progress) -> GatedFile:
+def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, n_threads: int, progress) -> GatedFile:
     tube = panel.tube(planned.tube)
     rare = rare_population(panel)
     keep = (rare,) if rare in fitted.strategy.populations else ()
@@ -87,12 +89,13 @@ def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, progre
         histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
         medians=medians,
+        n_threads=n_threads,
         progress=progress,
     )
     cells = _rare_cells(rare, gated, dataset, fitted, strategy, spillover) if keep else None
     if cells is not None and panel.car_nk is not None:
         cells = _label_car_positive(cells, panel, fitted)
-    n_without_qc, cells_without_qc = _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep)
+    n_without_qc, cells_without_qc = _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads)
     result = FileResult(
         row=planned.row,
         tube=planned.tube,
@@ -177,13 +180,13 @@ def _label_car_positive(cells: RareCells, panel: Panel, fitted: FittedGates) -> 
     return replace(cells, labels=positive.astype(np.int64))
 
 
-def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep):
+def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads):
     """Counts and rare cells had time QC left nothing out; one more pass, only where it did leave out."""
     time = next((p.name for p in panel.populations if isinstance(p.gate, TimeSpec)), None)
     if not fitted.time_removed or time not in strategy.populations:
         return {}, None
     opened = replace(strategy, gates=tuple(_reparent(g, time) for g in strategy.gates if g.name != time))
-    gated = apply_gates(dataset, opened, spillover=spillover, compartments=keep)
+    gated = apply_gates(dataset, opened, spillover=spillover, compartments=keep, n_threads=n_threads)
     counts = {name: int(n) for name, n in zip(gated.populations, gated.n_events, strict=True)}
     cells = _rare_cells(rare, gated, dataset, fitted, opened, spillover) if keep else None
     return counts, cells

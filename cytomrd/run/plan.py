@@ -20,7 +20,6 @@ __all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run"]
 
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
 SKIPPED_ROLES = ("single_stain", "unstained")
-BLOCK_MEMORY_MB = 4.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class PlannedFile:
     tube: str | None = None
     match: ChannelMatch | None = None
     n_events: int = 0
+    n_channels: int = 0
     error: str | None = None
 
 
@@ -64,11 +64,6 @@ class RunPlan:
     def n_events(self) -> int:
         """Events over all files."""
         return sum(f.n_events for s in self.samples for f in s.files)
-
-    def memory_mb(self, n_jobs: int) -> float:
-        """What gating will hold, in MB: a block a job, and 4 bytes of population code an event."""
-        largest = sorted((f.n_events for s in self.samples for f in s.files), reverse=True)[:n_jobs]
-        return n_jobs * BLOCK_MEMORY_MB + sum(largest) * 4 / 1e6
 
 
 def plan_run(folder: str | Path, *, strict: bool = False, exclude: Path | None = None) -> RunPlan:
@@ -134,7 +129,7 @@ def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: b
             panel, tube, match = recognise_panel(candidates, dataset.detectors, dataset.markers)
     except (CytomrdError, OSError) as error:
         return PlannedFile(row, path, error=f"{type(error).__name__}: {error}")
-    return PlannedFile(row, path, panel.id, tube.id, match, dataset.n_events)
+    return PlannedFile(row, path, panel.id, tube.id, match, dataset.n_events, dataset.n_channels)
 
 
 def _panel(folder: Path, name: str, panels: dict[str, Panel]) -> Panel:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytomrd.errors import CompensationError, GateError
-from cytomrd.gating import apply
+from cytomrd.gating import encode
 from cytomrd.gating.apply import ArrayDataset, HistogramRequest, apply_gates, transform_events
 from cytomrd.gating.gates import (
     BooleanGate,
@@ -124,7 +124,7 @@ def test_result_does_not_depend_on_the_blocks(events, block, monkeypatch):
     }
     dataset = ArrayDataset(events[:500] if block < 10 else events, DETECTORS, SPILLOVER)
     whole = apply_gates(dataset, strategy, **asked)
-    monkeypatch.setattr(apply, "BLOCK_EVENTS", block)
+    monkeypatch.setattr(encode, "events_in_a_block", lambda program: block)
     parts = apply_gates(dataset, strategy, **asked)
     assert (parts.codes == whole.codes).all()
     assert (parts.patterns == whole.patterns).all()
@@ -278,7 +278,7 @@ def test_no_events_and_no_gates():
 
 
 def test_progress_reaches_the_end(events, monkeypatch):
-    monkeypatch.setattr(apply, "BLOCK_EVENTS", 1000)
+    monkeypatch.setattr(encode, "events_in_a_block", lambda program: 1000)
     seen = []
     gate = RectangleGate("g", (Dimension("FSC-A"),), (0.0,), (None,))
     apply_gates(ArrayDataset(events, DETECTORS), GatingStrategy((gate,)), progress=lambda *at: seen.append(at))

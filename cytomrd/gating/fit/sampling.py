@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cytomrd.gating.apply import HistogramRequest, apply_gates, transform_events
+from cytomrd.gating.apply import GatedEvents, HistogramRequest, apply_gates, transform_events
 from cytomrd.gating.fit.density import BINS, HIGH, LOW, Counts, count_events
 from cytomrd.gating.gates import (
     ROOT,
@@ -25,7 +25,7 @@ __all__ = ["EventSource", "read_sample"]
 
 SAMPLE_SIZE = 250_000
 ENOUGH = 20_000
-TOO_MANY = 3_000_000
+TOO_MANY = 1_000_000
 
 
 @dataclass(eq=False)
@@ -42,11 +42,14 @@ class EventSource:
         What compensation ``"FCS"`` means.
     sample
         Array of shape (n_sample, n_channels): evenly spaced events, scale values.
+    n_threads
+        Threads of a pass over all events.
     """
 
     dataset: object
     spillover: Spillover | None
     sample: np.ndarray
+    n_threads: int = 1
     _members: dict[str, np.ndarray] = field(default_factory=dict)
     _columns: dict[Dimension, np.ndarray] = field(default_factory=dict)
     _deep: dict[str, np.ndarray] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class EventSource:
             return np.stack([self._column(d, strategy)[members] for d in dimensions], axis=1)
         if population not in self._deep:
             path = _pruned(strategy, population)
-            gated = apply_gates(self.dataset, path, spillover=self.spillover, compartments=(population,))
+            gated = self._pass(path, compartments=(population,))
             self._deep[population] = gated.compartments[population].values
         return transform_events(self._deep[population], self.dataset.detectors, dimensions, strategy, self.spillover)
 
@@ -99,7 +102,7 @@ class EventSource:
             wanted = [d for d in dict.fromkeys((dimension, *others)) if (population, d) not in self._full]
             requests = [HistogramRequest(population, d, None, (LOW, HIGH), bins=BINS) for d in wanted]
             path = _pruned(strategy, population)
-            gated = apply_gates(self.dataset, path, spillover=self.spillover, histograms=requests)
+            gated = self._pass(path, histograms=requests)
             for axis, histogram in zip(wanted, gated.histograms, strict=True):
                 bins = np.array(histogram.counts, dtype=np.int64).reshape(-1)
                 n_events = int(bins.sum())
@@ -107,6 +110,9 @@ class EventSource:
                 bins[[0, -1]] = 0
                 self._full[population, axis] = Counts(bins, n_events)
         return self._full[population, dimension]
+
+    def _pass(self, strategy: GatingStrategy, **asked) -> GatedEvents:
+        return apply_gates(self.dataset, strategy, spillover=self.spillover, n_threads=self.n_threads, **asked)
 
     def _column(self, dimension: Dimension, strategy: GatingStrategy) -> np.ndarray:
         if dimension not in self._columns:

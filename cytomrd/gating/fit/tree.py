@@ -99,6 +99,7 @@ def fit_gates(
     spillover: Spillover | None,
     controls: Mapping[str, ControlCut] | None = None,
     random_state: int = 0,
+    n_threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> FittedGates:
     """Turn a panel's data-driven gates into plain gates for one file.
@@ -120,6 +121,8 @@ def fit_gates(
         Cut name to a cut from a control sample, for cuts of method ``control``.
     random_state
         Seed of the bootstrap intervals.
+    n_threads
+        Threads of the passes over all events; they change nothing.
     progress
         Called with the number of events read.
 
@@ -138,7 +141,7 @@ def fit_gates(
     if progress is not None:
         progress(dataset.n_events)
     axes = fit_axes(tube, match.detector_of, dataset, sample, spillover)
-    fit = _Fit(panel, tube, EventSource(dataset, spillover, sample), axes, controls or {}, random_state)
+    fit = _Fit(panel, tube, EventSource(dataset, spillover, sample, n_threads), axes, controls or {}, random_state)
     fit.notes.extend(axes.notes)
     for spec in panel.populations_of(tube_id):
         _add_population(fit, spec)

@@ -1,0 +1,66 @@
+"""What gating holds in memory, and how many jobs fit into a given amount.
+
+Gating streams a file, so little of what it holds grows with it: a population code an event, and the events of the
+rarer populations that gates are fitted on. The figures are upper bounds of measured ones (`tests/run/test_memory.py`).
+"""
+
+from __future__ import annotations
+
+from cytomrd.errors import RunError
+from cytomrd.run.plan import PlannedFile, RunPlan
+
+__all__ = ["admitted_jobs", "file_memory_mb", "plan_memory_mb", "refusal"]
+
+# A process with everything imported; the one that runs the plan also holds results and makes the report.
+PROCESS_MB = 260.0
+COUNTS_MB = 110.0
+# The fit's sample and its positions (cytomrd.gating.fit.sampling), float64.
+SAMPLE_EVENTS, RARE_SHARE, MOST_RARE_EVENTS = 250_000, 0.08, 1_000_000
+CODE_BYTES = 4
+
+
+def file_memory_mb(file: PlannedFile) -> float:
+    """What gating one tube adds to a process, in MB."""
+    n_channels = file.n_channels or 20
+    sample = 2 * min(file.n_events, SAMPLE_EVENTS) * n_channels * 8
+    rare = 2.5 * min(RARE_SHARE * file.n_events, MOST_RARE_EVENTS) * n_channels * 8
+    return COUNTS_MB + (sample + rare + file.n_events * CODE_BYTES) / 1e6
+
+
+def plan_memory_mb(plan: RunPlan, jobs: int) -> float:
+    """What all processes of a run hold at most, in MB."""
+    files = sorted((file_memory_mb(f) for s in plan.samples for f in s.files if not f.error), reverse=True)
+    jobs = min(jobs, max(1, len(files)))
+    if jobs == 1:
+        return PROCESS_MB + sum(files[:1])
+    return PROCESS_MB + sum(PROCESS_MB + need for need in files[:jobs])
+
+
+def admitted_jobs(plan: RunPlan, jobs: int, max_memory_mb: float | None) -> int:
+    """At most ``jobs``, so that the run stays within ``max_memory_mb`` whatever tubes meet.
+
+    Raises
+    ------
+    RunError
+        If not even an empty process fits.
+    """
+    if max_memory_mb is None:
+        return jobs
+    if max_memory_mb < PROCESS_MB + COUNTS_MB:
+        raise RunError(
+            f"--max-memory {max_memory_mb:.0f} MB is too little for any file; at least {PROCESS_MB + COUNTS_MB:.0f} MB "
+            "are needed"
+        )
+    while jobs > 1 and plan_memory_mb(plan, jobs) > max_memory_mb:
+        jobs -= 1
+    return jobs
+
+
+def refusal(file: PlannedFile, max_memory_mb: float | None) -> str | None:
+    """Why a tube cannot be gated within the memory allowed, or None."""
+    if max_memory_mb is None or file.error:
+        return None
+    need = PROCESS_MB + file_memory_mb(file)
+    if need <= max_memory_mb:
+        return None
+    return f"{file.n_events:,} events need about {need:.0f} MB; --max-memory allows {max_memory_mb:.0f} MB"

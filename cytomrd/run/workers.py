@@ -1,0 +1,58 @@
+"""Tasks over worker processes, where the end of one may bring others."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+__all__ = ["Task", "run_tasks"]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A call of a module's function, and a key by which its result is known."""
+
+    key: object
+    function: Callable
+    arguments: tuple
+
+
+def run_tasks(tasks: Iterable[Task], jobs: int, take: Callable[[Task, object], Iterable[Task] | None]) -> None:
+    """Run tasks, in order as workers come free, each in a process of its own where ``jobs`` is above 1.
+
+    ``take(task, result)`` is called here, one result at a time as they come; the tasks that it returns go first.
+    """
+    ready = deque(tasks)
+    jobs = min(jobs, len(ready))
+    if jobs <= 1:
+        _run(ready, 1, take, _Inline())
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            _run(ready, jobs, take, pool)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _run(ready: deque[Task], jobs: int, take, pool: Executor | _Inline) -> None:
+    running: dict[Future, Task] = {}
+    while ready or running:
+        while ready and len(running) < jobs:
+            task = ready.popleft()
+            running[pool.submit(task.function, *task.arguments)] = task
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            task = running.pop(future)
+            ready.extendleft(take(task, future.result()) or ())
+
+
+class _Inline:
+    """Calls in this process, when submitted."""
+
+    def submit(self, function: Callable, *arguments) -> Future:
+        future: Future = Future()
+        future.set_result(function(*arguments))
+        return future
