@@ -75,6 +75,8 @@ def read_flowjo_workspace(path: str | Path, sample: str | Path) -> FlowJoGates:
     GateError
         If the file is no FlowJo 10 workspace, the sample is not in it or is in it twice, or its
         matrix is spectral; the message names the file.
+    CompensationError
+        If the sample's matrix cannot be used.
 
     Notes
     -----

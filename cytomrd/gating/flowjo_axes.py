@@ -38,7 +38,7 @@ def name_axes(sample) -> Axes:
     Raises
     ------
     GateError
-        If the sample has no list of scales.
+        If the sample has no list of scales, or its matrix a detector without a name.
     """
     detectors = _detectors(sample)
     matrix = next((e for e in sample if local_name(e) == "spilloverMatrix"), None)
@@ -75,8 +75,10 @@ def _compensated_names(matrix) -> dict[str, str]:
     if matrix is None:
         return {}
     prefix, suffix = matrix.get("prefix", ""), matrix.get("suffix", "")
-    parameters = matrix.iterfind(f"{{{DATATYPES}}}parameters/{{{DATATYPES}}}parameter")
-    return {f"{prefix}{name}{suffix}": name for p in parameters if (name := p.get(NAME))}
+    names = [p.get(NAME) for p in matrix.iterfind(f"{{{DATATYPES}}}parameters/{{{DATATYPES}}}parameter")]
+    if not all(names):
+        raise GateError(f"a detector of the sample's spillover matrix {matrix.get('name')!r} has no name")
+    return {f"{prefix}{name}{suffix}": name for name in names}
 
 
 def _is_known(scale) -> bool:
