@@ -102,7 +102,7 @@ def _read(path: Path, wanted: str) -> FlowJoGates:
     sample = keep_one_sample(root, wanted, path)
     node = sample.find("SampleNode")
     axes = name_axes(sample)
-    skipped = prune(node, axes.without_scale)
+    skipped = prune(node, axes)
     populations = list(node.iter("Population", *BOOLEANS))
     names = population_names([path_of(e) for e in populations])
     name_of = {element: names[path_of(element)] for element in populations}
@@ -110,6 +110,9 @@ def _read(path: Path, wanted: str) -> FlowJoGates:
     strategy = strategy_from_flowkit(
         _parsed(tree, path, sample_name), sample_id=sample_name, detector_of=axes.detector_of, source=path.name
     )
+    lost = set(name_of.values()) - set(strategy.populations)
+    if lost:
+        raise GateError(f"{path}: populations {', '.join(sorted(lost))} stand at a place where FlowJo puts none")
     return FlowJoGates(
         strategy=strategy,
         counts={name: int(e.get("count")) for e, name in name_of.items() if _is_count(e.get("count", ""))},

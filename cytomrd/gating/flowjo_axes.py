@@ -26,10 +26,21 @@ BIEX_LENGTH = "256"
 
 @dataclass(frozen=True)
 class Axes:
-    """Names that the tree now has: name to ``$PnN``, and the names whose scale is none that is known."""
+    """Names that the tree now has.
+
+    Attributes
+    ----------
+    detector_of
+        Name to ``$PnN``.
+    without_scale
+        Names whose scale is none that is known.
+    not_in_file
+        Names of what FlowJo derives, or the file lacks, as the sample's keywords tell.
+    """
 
     detector_of: Mapping[str, str]
     without_scale: Collection[str]
+    not_in_file: Collection[str]
 
 
 def name_axes(sample) -> Axes:
@@ -40,7 +51,8 @@ def name_axes(sample) -> Axes:
     GateError
         If the sample has no list of scales, or its matrix a detector without a name.
     """
-    detectors = _detectors(sample)
+    in_file = _detectors(sample)
+    detectors = dict(in_file)
     matrix = next((e for e in sample if local_name(e) == "spilloverMatrix"), None)
     compensated = _compensated_names(matrix)
     known = set(compensated.values())
@@ -51,13 +63,15 @@ def name_axes(sample) -> Axes:
     for scale in list(scales):
         scales.remove(scale)
     renamed: dict[str, str] = {}
-    without_scale = set()
+    without_scale, not_in_file = set(), set()
     for channel in sample.find("SampleNode").iter(f"{{{DATATYPES}}}fcs-dimension"):
         given = channel.get(NAME, "")
         if given not in renamed:
             plain = compensated.get(given, given)
             renamed[given] = f"{given} (uncompensated)" if given not in compensated and given in known else plain
-            detectors[renamed[given]] = detectors.get(plain, plain)
+            detectors[renamed[given]] = in_file.get(plain, plain)
+            if in_file and plain not in in_file:
+                not_in_file.add(renamed[given])
             scale = scale_of.get(given, scale_of.get(plain))
             if scale is not None and _is_known(scale):
                 scales.append(_scale_for(scale, renamed[given]))
@@ -67,7 +81,7 @@ def name_axes(sample) -> Axes:
     if matrix is not None:
         matrix.set("prefix", "")
         matrix.set("suffix", "")
-    return Axes(detectors, without_scale)
+    return Axes(detectors, without_scale, not_in_file)
 
 
 def _compensated_names(matrix) -> dict[str, str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
 from cytomrd.errors import GateError
+from cytomrd.gating.flowjo_axes import Axes
 from cytomrd.gating.xml_files import DATATYPES, GATING, local_name
 
 __all__ = ["BOOLEANS", "SkippedPopulation", "keep_one_sample", "path_of", "prune"]
@@ -75,15 +75,15 @@ def _file_name(sample) -> str:
     return PurePosixPath(PureWindowsPath(uri).as_posix()).name
 
 
-def prune(node, without_scale: Collection[str]) -> tuple[SkippedPopulation, ...]:
+def prune(node, axes: Axes) -> tuple[SkippedPopulation, ...]:
     """Remove populations that cannot be taken over, with all below them, and tell which.
 
     Parameters
     ----------
     node
         The ``SampleNode``.
-    without_scale
-        Channels whose scale is none that is known.
+    axes
+        What its channels mean.
     """
     skipped = []
 
@@ -97,7 +97,7 @@ def prune(node, without_scale: Collection[str]) -> tuple[SkippedPopulation, ...]
             continue  # below one that was left out
         shape = _shape(element)
         kind = local_name(shape if shape is not None else element)
-        reason = _why_not(element, shape, without_scale)
+        reason = _why_not(element, shape, axes)
         path = path_of(element)
         if not reason and path in seen:
             reason = "another population of that name stands at the same place"
@@ -118,7 +118,7 @@ def _shape(population):
     return gate[0] if gate is not None and len(gate) == 1 else None
 
 
-def _why_not(element, shape, without_scale: Collection[str]) -> str:
+def _why_not(element, shape, axes: Axes) -> str:
     """Why a population cannot be taken over; empty where it can."""
     if not element.get("name"):
         return "it has no name"
@@ -133,10 +133,13 @@ def _why_not(element, shape, without_scale: Collection[str]) -> str:
     if shape.get("eventsInside", "1") not in ("0", "1"):
         return f"eventsInside is {shape.get('eventsInside')!r}; 0 and 1 are known"
     channels = [c.get(f"{{{DATATYPES}}}name", "") for c in shape.iter(f"{{{DATATYPES}}}fcs-dimension")]
-    n_wanted = (1, 2) if kind == "RectangleGate" else (2,)
-    if len(channels) not in n_wanted or not all(channels) or len(channels) != len(set(channels)):
-        return f"{kind} on {len(channels)} channels ({', '.join(channels)}); {n_wanted[-1]} different ones are wanted"
-    lost = [c for c in channels if c in without_scale]
+    is_right = len(channels) > 0 if kind == "RectangleGate" else len(channels) == 2
+    if not is_right or not all(channels):
+        return f"{kind} on {len(channels)} channels ({', '.join(channels)}); 2 with a name are wanted"
+    unknown = [c for c in channels if c in axes.not_in_file]
+    if unknown:
+        return f"the file has no channel {unknown[0]}; what FlowJo derives from others is not supported"
+    lost = [c for c in channels if c in axes.without_scale]
     if lost and kind != "RectangleGate":
         # A rectangle's bounds are linear values: no scale is needed for them.
         return f"the scale of {lost[0]} is none of linear, log, logicle, fasinh, and biex with 256 channels"

@@ -169,6 +169,7 @@ def test_malformed_gates_are_left_out_with_their_place(written, tmp_path):
         "stands where a number is wanted": lambda r: set_value(first(r, "dyes", "coordinate"), "1e999"),
         "a polygon of 2 vertices": lambda r: (v := first(r, "dyes", "vertex")).getparent().remove(v),
         "channels \\(PE-A, \\)": lambda r: set_value(list(named(r, "dyes").iter("{*}fcs-dimension"))[1], ""),
+        "the file has no channel Derived": lambda r: set_value(first(r, "dyes", "fcs-dimension"), "Derived"),
         "it has no name": lambda r: named(r, "dyes").set("name", ""),
         "no gate": lambda r: named(r, "dyes").remove(named(r, "dyes").find("Gate")),
         "eventsInside is 'yes'": lambda r: first(r, "dyes", "PolygonGate").set("eventsInside", "yes"),
@@ -177,7 +178,7 @@ def test_malformed_gates_are_left_out_with_their_place(written, tmp_path):
         gates = read_flowjo_workspace(_put(tmp_path, edited(data, edit)), fcs)
         assert {"scatter", "PE+"} <= set(gates.strategy.populations)
         # What refers to the gate falls with it, and what lies below that is not listed again.
-        assert [s.path[-1] for s in gates.skipped] == ["" if "name" in reason else "dyes", "both"], reason
+        assert [s.path[-1] for s in gates.skipped] == ["" if "no name" in reason else "dyes", "both"], reason
         assert re.search(reason, gates.notes[0])
 
 
