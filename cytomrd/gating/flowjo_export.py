@@ -102,7 +102,7 @@ class _Workspace:
         self.element, self.strategy = etree.SubElement, strategy
         self.axes = WorkspaceAxes(strategy, dataset, spillover)
         self.notes: list[str] = list(self.axes.notes)
-        self.n_ids = 0
+        self.gate_ids: dict[str, str] = {}
         spaces = {"gating": GATING, "transforms": TRANSFORMATIONS, "data-type": DATATYPES}
         attributes = {"version": "20.0", "flowJoVersion": "10.8.1", "curGroup": "All Samples"}
         self.root = etree.Element("Workspace", attributes, nsmap=spaces)
@@ -213,10 +213,12 @@ class _Workspace:
     def _shape(self, kind: str, name: str, parent: str, axes, **attributes: str):
         """The gate element of a new population, with its dimensions: (shape, dimensions)."""
         node = self._enter("Population", name, parent)
-        self.n_ids += 1
-        own_id = {f"{{{GATING}}}id": f"ID{self.n_ids}"}
+        self.gate_ids[name] = f"ID{len(self.gate_ids) + 1}"
+        ids = {f"{{{GATING}}}id": self.gate_ids[name]}
+        if parent in self.gate_ids:
+            ids[f"{{{GATING}}}parent_id"] = self.gate_ids[parent]
         shape = self.element(
-            self.element(node, "Gate", own_id), f"{{{GATING}}}{kind}", {"eventsInside": "1", **attributes, **own_id}
+            self.element(node, "Gate", ids), f"{{{GATING}}}{kind}", {"eventsInside": "1", **attributes, **ids}
         )
         dimensions = []
         for axis in axes:

@@ -134,7 +134,9 @@ class WorkspaceAxes:
         names = [self.own_name.get(d, d) for d in self.matrix.detectors]
         parameters = SubElement(element, f"{{{DATATYPES}}}parameters")
         for name in names:
-            SubElement(parameters, f"{{{DATATYPES}}}parameter", {NAME: name})
+            SubElement(
+                parameters, f"{{{DATATYPES}}}parameter", {NAME: name, "userProvidedCompInfix": f"{PREFIX}{name}"}
+            )
         for name, row in zip(names, self.matrix.matrix, strict=True):
             line = SubElement(element, f"{{{TRANSFORMATIONS}}}spillover", {f"{{{DATATYPES}}}parameter": name})
             for seen_in, value in zip(names, row, strict=True):
@@ -148,7 +150,8 @@ class WorkspaceAxes:
         for name, transform in self.scales.items():
             kind, numbers = _scale(transform)
             texts = {f"{{{TRANSFORMATIONS}}}{key}": value for key, value in numbers.items()}
-            scale = SubElement(parent, f"{{{TRANSFORMATIONS}}}{kind}", texts)
+            gain = {"gain": "1"} if kind == "linear" else {}
+            scale = SubElement(parent, f"{{{TRANSFORMATIONS}}}{kind}", texts | gain)
             SubElement(scale, f"{{{DATATYPES}}}parameter", {NAME: name})
 
 

@@ -143,6 +143,19 @@ def test_aurora_workspace_against_flowjos_counts_and_flowkits_members(aurora, na
     assert (written.get_gate_membership("CD45pos") == gated.members("CD45+")).all()
 
 
+def test_every_sample_of_every_workspace_is_imported(shared_data):
+    workspaces = sorted(shared_data.rglob("*.wsp"))
+    n_samples = 0
+    for workspace in workspaces:
+        for node in etree.parse(workspace).iter("SampleNode"):
+            imported = read_flowjo_workspace(workspace, node.get("name"))
+            assert imported.notes == ()
+            assert set(imported.paths) == set(imported.strategy.populations)
+            assert len(imported.paths) == len(list(node.iter("Population")))
+            n_samples += 1
+    assert n_samples >= len(workspaces)
+
+
 def edited(workspace: Path, target: Path, edit) -> Path:
     tree = etree.parse(workspace)
     edit(tree.getroot())

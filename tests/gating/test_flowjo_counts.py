@@ -129,6 +129,19 @@ def test_binned_polygons(tube, tmp_path):
     assert rows["scatter"].difference == exact.count("scatter") - counts["scatter"]
 
 
+def test_a_binned_polygon_whose_outside_is_meant(tube, tmp_path):
+    path = tmp_path / "gates.wsp"
+    write_flowjo_workspace(GatingStrategy((SCATTER,), TRANSFORMS), tube, path)
+    tree = etree.parse(path)
+    next(tree.iter("{*}PolygonGate")).set("eventsInside", "0")
+    n_outside = tube.n_events - int(naive_members(tube, SCATTER, 256).sum())
+    next(tree.iter("Population")).set("count", str(n_outside))
+    tree.write(path)
+    (row,) = compare_with_flowjo(path, tube)
+    assert row.on_grid == n_outside
+    assert row.reason == "binned polygon: scatter (256 bins)"
+
+
 def test_axis_floors(tube, tmp_path):
     gate = RectangleGate("large", (Dimension("FSC-A", transform="linear"),), (0.0,), (0.3,))
     fsc = tube.read_events(["FSC-A"])[:, 0]
