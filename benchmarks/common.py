@@ -18,9 +18,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 HEAD = """# Benchmarks
 
 Every figure here was written by the script named in its section. To repeat one, install the package (or set
-`PYTHONPATH` to the project's root) with FlowKit and FlowIO, and run the script; it replaces its own section. Real and
-nasty files are looked for in `../shared/data`. Times on a shared machine drift by half within an hour: the ratios
-within one section were taken in one session, interleaved, and are what counts.
+`PYTHONPATH` to the project's root) with FlowKit, FlowIO and flowsom, and run the script; it replaces its own section.
+Real and nasty files are looked for in `../shared/data`. Times on a shared machine drift by half within an hour: the
+ratios within one section were taken in one session, interleaved, and are what counts.
 """
 
 

@@ -1,11 +1,13 @@
 """Coverage-guided fuzzing of the FCS reader with atheris.
 
-    python benchmarks/fuzz_fcs.py --inputs 2000000
+    python benchmarks/fuzz_fcs.py --inputs 2000000 --jobs 2
+    python benchmarks/fuzz_fcs.py --report
 
 Each input is written to a file, opened and read. It is a failure if anything but an `FcsError` comes out, if a read
-takes more than 2 s or memory jumps, if the two ways of reading or the compiled and the plain kernels differ, or if
-the numbers change when only bytes behind the data are added. A failure is kept, with its traceback, in
-``<work>/failures`` and the run goes on; counts are kept in ``<work>/counts.json`` and add up over runs.
+takes more than 2 s of processor time or memory jumps, if the two ways of reading or the compiled and the plain
+kernels differ, or if the numbers change when only bytes behind the data are added. A failure is kept, with its
+traceback, in ``<work>/<job>/failures`` and the run goes on. Counts add up over the jobs and the runs of one state of
+the code: a committed tree, whose hash the report names. Another state needs another ``--work``.
 
 ``pip install atheris`` first; it is no dependency of the project.
 """
@@ -17,6 +19,7 @@ import hashlib
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
 import traceback
@@ -41,26 +44,39 @@ FCS2.0 FCS3.0 FCS3.1 FCS3.2 1024 262144 4294967296 1e400 nan -1 TIME 16 24 10 64
 class Run:
     """Counts of a fuzzing run, its failures, and the check that each input goes through."""
 
-    def __init__(self, work: Path, limit: int):
+    def __init__(self, work: Path, limit: int, state: str):
         self.failures = work / "failures"
         self.failures.mkdir(parents=True, exist_ok=True)
         self.counts_file = work / "counts.json"
         self.counts = {"inputs": 0, "opened": 0, "refused": 0, "failed": 0, "compared": 0, "padded": 0}
+        self.counts["state"] = state
         if self.counts_file.exists():
-            self.counts |= json.loads(self.counts_file.read_text())
+            before = json.loads(self.counts_file.read_text())
+            if before["state"] != state:
+                raise SystemExit(
+                    f"{work} holds counts of {before['state']}, the code is {state}: choose another --work"
+                )
+            self.counts = before
         self.stop_at = self.counts["inputs"] + limit
         self.slowest = 0.0
-        self.path = Path("/dev/shm" if Path("/dev/shm").is_dir() else work, f"fuzz_{hash(work) & 0xFFFF}.fcs")
+        self.path = Path("/dev/shm" if Path("/dev/shm").is_dir() else work, f"fuzz_{os.getpid()}.fcs")
+
+    def warm_up(self, folder: Path) -> None:
+        """Read all seeds by all ways, so that loading and compiling kernels is not counted as reading."""
+        for path in sorted(folder.iterdir()):
+            values = self._read(path.read_bytes())
+            if values is not None:
+                self._compare_ways(values)
 
     def one_input(self, data: bytes) -> None:
         """Check one input; called by libFuzzer."""
         self.counts["inputs"] += 1
-        started, memory = time.perf_counter(), _peak_memory()
+        started, memory = time.process_time(), _peak_memory()
         try:
             self._check(data)
         except Exception as error:
             self._keep(data, error)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         self.slowest = max(self.slowest, seconds)
         if seconds > MAX_SECONDS:
             self._keep(data, TimeoutError(f"{seconds:.1f} s"))
@@ -76,6 +92,7 @@ class Run:
             return
         self.counts["opened"] += 1
         if self.counts["opened"] % 4 == 0:
+            self.counts["compared"] += 1
             self._compare_ways(values)
         if self.counts["opened"] % 4 == 1:
             self.counts["padded"] += 1
@@ -102,7 +119,6 @@ class Run:
 
     def _compare_ways(self, values: np.ndarray) -> None:
         """Blocks by compiled kernels against rows by plain ones."""
-        self.counts["compared"] += 1
         tube = self.open_fcs(self.path)
         small, self.decoding.SMALL_READ = self.decoding.SMALL_READ, -1
         try:
@@ -174,12 +190,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--inputs", type=int, default=2_000_000)
     parser.add_argument("--work", type=Path, default=Path("/tmp/cytomrd_fuzz"))
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the inputs")
+    parser.add_argument("--job", type=int, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--report", action="store_true", help="write the counts so far into README.md and stop")
     parser.add_argument("rest", nargs="*")
     options = parser.parse_args()
     if options.report:
         report(options.work)
         return
+    if options.job is None:
+        arguments = ["--work", options.work, "--inputs", -(-options.inputs // options.jobs), *options.rest]
+        jobs = [
+            subprocess.Popen([sys.executable, __file__, *map(str, arguments), "--job", str(i)])
+            for i in range(options.jobs)
+        ]
+        raise SystemExit(max([job.wait() for job in jobs]))
+    fuzz(options.work / str(options.job), options.inputs, options.rest)
+
+
+def fuzz(work: Path, n_inputs: int, rest: list[str]) -> None:
+    """One process's share."""
     import atheris
 
     with atheris.instrument_imports(include=["cytomrd.fcs", "cytomrd.preprocess.compensation"]):
@@ -187,22 +217,38 @@ def main() -> None:
         from cytomrd.fcs import data as decoding
         from cytomrd.fcs.dataset import open_fcs
 
-    run = Run(options.work, options.inputs)
+    run = Run(work, n_inputs, state_of_code())
     run.open_fcs, run.FcsError, run.CompensationError, run.decoding = open_fcs, FcsError, CompensationError, decoding
-    write_seeds(options.work / "corpus")
-    words = options.work / "words.dict"
+    write_seeds(work / "corpus")
+    run.warm_up(work / "corpus")
+    words = work / "words.dict"
     words.write_text("".join(f'"{word}"\n' for word in DICTIONARY.split()))
-    limits = ["-max_len=3000", "-timeout=30", "-rss_limit_mb=0", "-verbosity=0"]
-    files = [f"-dict={words}", f"-artifact_prefix={options.work}/", str(options.work / "corpus")]
-    atheris.Setup([sys.argv[0], *limits, *options.rest, *files], run.one_input)
+    limits = ["-max_len=3000", "-timeout=60", "-rss_limit_mb=0", "-verbosity=0"]
+    files = [f"-dict={words}", f"-artifact_prefix={work}/", str(work / "corpus")]
+    atheris.Setup([sys.argv[0], *limits, *rest, *files], run.one_input)
     atheris.Fuzz()
+
+
+def state_of_code() -> str:
+    """The commit of the tree that is tested, and whether the package differs from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    commit = git("rev-parse", "--short=10", "HEAD") or "no commit"
+    return f"commit {commit}" + (" with changes" if git("status", "--porcelain", "cytomrd") else "")
 
 
 def report(work: Path) -> None:
     """Write the counts so far into README.md."""
     from common import setting, table, write_section
 
-    counts = json.loads((work / "counts.json").read_text())
+    jobs = [json.loads(path.read_text()) for path in work.glob("*/counts.json")]
+    states = {job["state"] for job in jobs}
+    if len(states) != 1:
+        raise SystemExit(f"{work}: counts of one state of the code are wanted, there are {sorted(states)}")
+    counts = {key: sum(job[key] for job in jobs) for key in jobs[0] if key != "state"}
+    counts["slowest_s"] = max(job["slowest_s"] for job in jobs)
     names = {
         "inputs": "inputs",
         "refused": "refused by FcsError, with keyword and place",
@@ -210,13 +256,15 @@ def report(work: Path) -> None:
         "compared": "of these read by all ways and types, equal",
         "padded": "of these read again with bytes added behind the data, equal or refused",
         "failed": "failures: another exception, other numbers, over 2 s, over 64 MB",
-        "slowest_s": "slowest input (s)",
+        "slowest_s": "slowest input (s of processor time)",
     }
     rows = [(text, counts[key]) for key, text in names.items()]
     write_section(
         "Fuzzing the FCS reader",
-        "`python benchmarks/fuzz_fcs.py --inputs 2000000`, then `--report`: coverage-guided inputs (libFuzzer through "
-        f"atheris), from small sound files of every kind and the nasty files.\n{setting('atheris', 'numpy')}\n\n"
+        f"`python benchmarks/fuzz_fcs.py --inputs 2000000 --jobs 2`, then `--report`, on {states.pop()}: "
+        "coverage-guided inputs (libFuzzer through atheris), from small sound files of every kind and the nasty "
+        "files.\n"
+        f"{setting('atheris', 'numpy')}\n\n"
         f"{table(('', 'count'), rows)}",
     )
 

@@ -48,10 +48,12 @@ def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run,
     """
     from cytomrd.run.plan import plan_run
     from cytomrd.run.settings import read_settings
+    from cytomrd.run.staging import check_results_folder
 
     _set_up_log(log_format, quiet, verbose)
     started = datetime.now(UTC)
     out = out if out is not None else run / "results"
+    check_results_folder(out, run)
     settings = read_settings(run, random_state=seed, strict=strict)
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:

@@ -16,11 +16,14 @@ EXIT_INTERNAL, EXIT_REFUSED, EXIT_LOCKED, EXIT_INTERRUPTED = 1, 3, 6, 130
 COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
+    "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
+    "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),
     "samplesheet": ("cytomrd.cli.samplesheet", "Draft a samplesheet from the files of a folder."),
     "info": ("cytomrd.cli.info", "Show header, channels, spillover and findings of a file."),
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),
     "panels": ("cytomrd.cli.panels", "List, show and check panels."),
     "export": ("cytomrd.cli.export", "Export gates (Gating-ML, FlowJo), gated FCS or AnnData of a run."),
+    "bench": ("cytomrd.cli.bench", "Measure speed and memory against the peers installed."),
 }
 
 
@@ -71,7 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     except CytomrdError as error:
         from cytomrd.fcs.text import printable
 
-        click.echo(f"refused: {printable(str(error))}", err=True)
+        # Our messages list problems, and callers' notes (the file, the sample), one a line; what a file put into a
+        # line is made visible there.
+        click.echo("refused: " + "\n  ".join(map(printable, str(error).split("\n"))), err=True)
         code = EXIT_REFUSED
     except BrokenPipeError:
         sys.stderr.close()

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CAR_NK", "MRD", "POPULATIONS", "QC", "Column", "format_cell", "table_to_csv"]
+__all__ = [
+    "CAR_NK",
+    "CLUSTERS",
+    "MRD",
+    "POPULATIONS",
+    "QC",
+    "SPILLOVER_PAIRS",
+    "Column",
+    "format_cell",
+    "table_to_csv",
+]
 
 Kind = Literal["text", "integer", "number", "boolean"]
 
@@ -108,6 +118,37 @@ QC = (
     Column("spillover_condition", "number", "condition number of the spillover matrix"),
     Column("findings", "text", "what the reader found in the file, separated by ;"),
     Column("reason", "text", "why the file is held or failed"),
+)
+
+CLUSTERS = (
+    Column("sample_id", "text", "specimen"),
+    Column("tube", "text", "tube within the panel"),
+    Column("file", "text", "file, relative to the run folder"),
+    Column("population", "text", "population whose events were clustered"),
+    Column("metacluster", "integer", "metacluster, 0 the largest of the tube; -1 for events that cannot be placed"),
+    Column("cluster", "integer", "node of the map, row by row from 0; -1 for events that cannot be placed"),
+    Column("n_events", "integer", "events in the cluster", "events"),
+    Column("fraction", "number", "n_events / events clustered in this tube"),
+)
+
+
+SPILLOVER_PAIRS = (
+    Column("file", "text", "single stain"),
+    Column("stain", "text", "what stains it, as in the samplesheet or recognised"),
+    Column("detector", "text", "the stain's own detector: row of the matrix"),
+    Column("spill_detector", "text", "detector that also sees it: column of the matrix"),
+    Column("coefficient", "number", "signal in spill_detector as a fraction of that in detector"),
+    Column("ci_low", "number", "lower end of the 95 % interval of the coefficient"),
+    Column("ci_high", "number", "upper end of the 95 % interval of the coefficient"),
+    Column("autofluorescence", "number", "how far other autofluorescence of the stained cells may shift it"),
+    Column("method", "text", "regression or medians"),
+    Column("other_method", "number", "the coefficient by the method that was not chosen; empty where impossible"),
+    Column("negatives", "text", "unstained tube or negative fraction"),
+    Column("n_positive", "integer", "positives found", "events"),
+    Column("n_used", "integer", "positives that lie on the line in every detector", "events"),
+    Column("n_negative", "integer", "negatives that they are compared with", "events"),
+    Column("residual", "number", "left after compensation, per compensated signal: median of the positives"),
+    Column("residual_bright", "number", "the same of their brightest quarter; below 0 is over-compensated"),
 )
 
 

@@ -24,6 +24,7 @@ LAYERS = (
     ("simulate",),
     ("run",),
     ("report",),
+    ("bench",),
     ("cli", "__main__"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,8 +1,16 @@
-"""Events of a file as one array: all of them, a range, or chosen ones in any order."""
+"""Events of a file as one array: all of them, a range, or chosen ones in any order.
+
+A large range is read by a few threads, each its own part of it into its own part of the array. Half of the time
+goes into new memory (page faults) and into copying from the cache of the file, and both run side by side. Events
+are decoded one by one, so the result does not depend on the number of threads.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +18,15 @@ import numpy as np
 from cytomrd.errors import FcsError
 
 if TYPE_CHECKING:
+    from cytomrd.fcs.data import Decoder
     from cytomrd.fcs.dataset import FcsDataset
 
 __all__ = ["read_array"]
 
 TRANSPOSED_EVENTS = 2048
 STRETCH = 16384
+MAX_THREADS = 4
+BYTES_PER_THREAD = 4 << 20
 
 
 def read_array(
@@ -24,6 +35,7 @@ def read_array(
     events: slice | Sequence[int] | np.ndarray | None,
     dtype: np.dtype,
     out: np.ndarray | None,
+    threads: int | None,
 ) -> np.ndarray:
     """What `FcsDataset.read_events` returns, for columns by index."""
     _check_dtype(tube, dtype)
@@ -31,7 +43,7 @@ def read_array(
         wanted = range(tube.n_events)[slice(None) if events is None else events]
         if wanted.step == 1:
             result = _result(out, (len(wanted), len(columns)), dtype)
-            _read_range(tube, columns, wanted, result)
+            _read_range(tube, columns, wanted, result, threads)
             return result
         events = wanted
     indices = _indices(np.asarray(events), tube.n_events)
@@ -51,7 +63,14 @@ def _check_dtype(tube: FcsDataset, dtype: np.dtype) -> None:
 
 def _result(out: np.ndarray | None, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
     if out is None:
-        return np.empty(shape, dtype=dtype)
+        try:
+            return np.empty(shape, dtype=dtype)
+        except MemoryError:
+            raise FcsError(
+                f"{shape[0]} x {shape[1]} values of {dtype} are more than the memory holds; read fewer, or by blocks",
+                keyword="DATA",
+                byte_offset=0,
+            ) from None
     if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
         raise FcsError(
             f"out has shape {out.shape} and dtype {out.dtype}; a contiguous array of {shape} and {dtype} is wanted",
@@ -60,10 +79,44 @@ def _result(out: np.ndarray | None, shape: tuple[int, int], dtype: np.dtype) -> 
     return out
 
 
-def _read_range(tube: FcsDataset, columns: list[int], events: range, result: np.ndarray) -> None:
+def _read_range(tube: FcsDataset, columns: list[int], events: range, result: np.ndarray, threads: int | None) -> None:
     if not events:
         return
     decoder = tube.decoder(len(events))
+
+    def read(part: range) -> None:
+        _read_part(tube, decoder, columns, part, result[part.start - events.start : part.stop - events.start])
+
+    first, *others = [events] if decoder.is_sequential else _parts(events, result.nbytes, threads)
+    if not others:
+        read(first)
+        return
+    try:
+        with ThreadPoolExecutor(len(others)) as pool:
+            running = [pool.submit(read, part) for part in others]
+            read(first)
+            # Of several errors the one of the first events is raised, as one thread alone would.
+            for part in running:
+                part.result()
+    except RuntimeError:  # the system gives no more threads
+        read(events)
+
+
+def _parts(events: range, n_bytes: int, threads: int | None) -> list[range]:
+    """Contiguous parts of ``events``, one for each thread that is worth its start."""
+    n = _available() if threads is None else max(1, threads)
+    n = max(1, min(n, n_bytes // BYTES_PER_THREAD, len(events)))
+    edges = [len(events) * i // n for i in range(n + 1)]
+    return [events[first:last] for first, last in pairwise(edges)]
+
+
+def _available() -> int:
+    """Processors that this process may use, ``MAX_THREADS`` at most: the disk and the memory are shared by all."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MAX_THREADS, usable)
+
+
+def _read_part(tube: FcsDataset, decoder: Decoder, columns: list[int], events: range, result: np.ndarray) -> None:
     whole = columns == list(range(tube.n_channels))
     if whole and decoder.stored_dtype is not None:
         tube.fill_rows(decoder, events, result)

@@ -92,6 +92,7 @@ def read_timestep(keywords: Keywords, channels: tuple[Channel, ...], log: Findin
     at = keywords.offset("$TIMESTEP")
     value = read_number(text)
     if value is not None and value > 0:
+        _check_linear_time(channels, keywords, log)
         return value
     has_time = any(c.is_time for c in channels)
     # Who hides names in a file overwrites this with x too: the step is not given, which is no contradiction.
@@ -100,6 +101,19 @@ def read_timestep(keywords: Keywords, channels: tuple[Channel, ...], log: Findin
         log.repair("$TIMESTEP", at, seen=quoted(text), expected="seconds", remedy="time is left in its own units")
         return None
     raise log.refusal("$TIMESTEP", at, seen=quoted(text), expected="seconds, above 0", remedy="time cannot be scaled")
+
+
+def _check_linear_time(channels: tuple[Channel, ...], keywords: Keywords, log: FindingLog) -> None:
+    for c in channels:
+        if c.is_time and c.decades:
+            key = f"$P{c.index + 1}E"
+            raise log.refusal(
+                key,
+                keywords.offset(key),
+                seen=f"{quoted(keywords.get(key))} on time, with $TIMESTEP",
+                expected="0,0",
+                remedy="which of the two scales time cannot be told",
+            )
 
 
 def _read_channel(index: int, keywords: Keywords, version: str, default_type: str, log: FindingLog) -> Channel:
@@ -116,8 +130,8 @@ def _read_channel(index: int, keywords: Keywords, version: str, default_type: st
                 expected="FCS3.2",
                 remedy="read as FCS3.2 defines it",
             )
-    kind = (keywords.get(f"$P{n}TYPE") or "").strip().upper()
-    is_time = detector.strip().upper() == "TIME" or (version == "FCS3.2" and kind == "TIME")
+    kind = (keywords.get(f"$P{n}TYPE") or "").strip().lower()
+    is_time = detector.strip().lower() == "time" or (version == "FCS3.2" and kind == "time")
     bits = _bits(n, datatype, keywords, log)
     value_range = _range(n, datatype, keywords, log)
     decades, offset = _amplification(n, datatype, value_range, keywords, log)
@@ -143,8 +157,8 @@ def _name(n: int, keywords: Keywords, version: str, log: FindingLog) -> str:
 
 
 def _datatype(key: str, keywords: Keywords, log: FindingLog, allowed: str) -> str:
-    text = (keywords.get(key) or "").strip().upper()
-    if len(text) != 1 or text not in allowed:
+    text = (keywords.get(key) or "").strip()
+    if len(text) != 1 or text not in allowed + allowed.lower():
         raise log.refusal(
             key,
             keywords.offset(key),
@@ -152,7 +166,7 @@ def _datatype(key: str, keywords: Keywords, log: FindingLog, allowed: str) -> st
             expected=f"one of {', '.join(allowed)}",
             remedy="the values cannot be decoded",
         )
-    return text
+    return text.upper()
 
 
 def _bits(n: int, datatype: str, keywords: Keywords, log: FindingLog) -> int:
@@ -203,7 +217,7 @@ def _amplification(
     key = f"$P{n}E"
     text, at = keywords.get(key), keywords.offset(key)
     if text is None or not text.strip():
-        if datatype == "I":
+        if datatype in "IA":
             raise log.refusal(
                 key, at, seen=quoted(text), expected="decades,offset", remedy="linear or logarithmic cannot be told"
             )
@@ -217,7 +231,7 @@ def _amplification(
     decades, offset = numbers
     if decades == 0:
         return 0.0, 0.0
-    if datatype != "I":
+    if datatype in "FD":
         log.repair(
             key,
             at,
@@ -255,7 +269,7 @@ def _gain(n: int, datatype: str, decades: float, is_time: bool, keywords: Keywor
         log.note(key, at, seen=quoted(text), expected="no gain on time", remedy="not applied: $TIMESTEP scales time")
         return 1.0
     amplification = keywords.get(f"$P{n}E") or ""
-    if gain != 1 and datatype != "I" and (read_number(amplification.split(",")[0]) or 0) > 0:
+    if gain != 1 and datatype in "FD" and (read_number(amplification.split(",")[0]) or 0) > 0:
         # Guava's HLog channels: floats that hold log10 of another channel. Neither 10**x nor x / gain is meant.
         return 1.0
     if gain != 1 and decades > 0:

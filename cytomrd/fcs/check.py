@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import textwrap
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from cytomrd.preprocess.compensation import Spillover
 
 __all__ = ["FcsDescription", "FileCheck", "check_fcs", "describe_fcs"]
 
+WIDTH = 100
 CHANNEL_COLUMNS = ("no", "detector", "marker", "type", "bits", "range", "scale", "gain")
 _FACTS = (
     ("instrument", "$CYT"),
@@ -65,11 +68,9 @@ class FcsDescription:
         lines += ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
         if self.datasets:
             lines += ["", "data sets", *(f"  {line}" for line in self.datasets)]
-        lines += [
-            "",
-            "findings" if self.findings else "no findings",
-            *(f"  {line}" for line in _in_groups(self.findings)),
-        ]
+        lines += ["", _heading(self.findings)]
+        for line in _in_groups(self.findings):
+            lines += textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
         return "\n".join(lines)
 
 
@@ -207,6 +208,13 @@ def _place(tube: FcsDataset) -> str:
     if all(c.datatype == "A" for c in tube.channels):
         order = "digits"
     return f"{structure.data.size:,} bytes from byte {structure.header.base + structure.data.begin:,}, {order}"
+
+
+def _heading(findings: tuple[Finding, ...]) -> str:
+    n = Counter(f.grade for f in findings)
+    counts = [(n["refused"], "refused"), (n["repaired"], "repaired"), (n["note"], "notes" if n["note"] > 1 else "note")]
+    words = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"findings ({words})" if words else "no findings"
 
 
 def _in_groups(findings: tuple[Finding, ...]) -> list[str]:

@@ -18,6 +18,7 @@ __all__ = ["Decoder"]
 
 MAX_BLOCK_BYTES = 64 << 20
 CACHED_BYTES = 256 << 10
+REPEATED_MASKS = 1024
 SMALL_READ = 1 << 16
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 3: np.uint32, 4: np.uint32, 8: np.uint64}
 _FLOATS = {4: np.float32, 8: np.float64}
@@ -46,6 +47,11 @@ class Decoder:
     def is_plain(self) -> bool:
         """True where scale values are the values as stored: no gain, log amplifier or time step applies."""
         return all(scale is None for scale in self._scales)
+
+    @property
+    def is_sequential(self) -> bool:
+        """True where events have no fixed place, so that one can be found from those before it only."""
+        return self.layout.row_bytes == 0
 
     @property
     def stored_dtype(self) -> np.dtype | None:
@@ -88,19 +94,36 @@ class Decoder:
 
     def fill_rows(self, source: ByteSource, begin: int, events: range, out: np.ndarray) -> None:
         """Decode a contiguous range of events into ``out`` (n_events, n_channels); needs a `stored_dtype`."""
-        row_bytes, n_channels = self.layout.row_bytes, len(self.channels)
-        step = max(1, CACHED_BYTES // row_bytes)
-        if self._is_native and out.dtype == self.stored_dtype and self.is_plain:
-            source.read_into(begin + events.start * row_bytes, memoryview(out.reshape(-1)).cast("B"))
+        begin += events.start * self.layout.row_bytes
+        if self.is_plain and out.dtype == self.stored_dtype and out.itemsize == self.layout.widths[0]:
+            self._fill_in_place(source, begin, out)
+        else:
+            self._fill_by_copies(source, begin, out)
+
+    def _fill_in_place(self, source: ByteSource, begin: int, out: np.ndarray) -> None:
+        """Read straight into ``out``, then swap and mask what is there."""
+        row_bytes, masks = self.layout.row_bytes, self._masks
+        if not self._must_swap and (masks == np.iinfo(masks.dtype).max).all():
+            source.read_into(begin, memoryview(out.reshape(-1)).cast("B"))
             return
-        raw = np.empty(min(step, len(events)) * row_bytes, dtype=np.uint8)
-        convert = self._row_converter(min(step, len(events)))
+        step = max(1, CACHED_BYTES // row_bytes)
+        masks = np.tile(masks, max(1, REPEATED_MASKS // len(masks)))
+        for first in range(0, len(out), step):
+            part = out[first : first + step].reshape(-1)
+            source.read_into(begin + first * row_bytes, memoryview(part).cast("B"))
+            self._kernels.convert_in_place(part.view(masks.dtype), masks, self._must_swap)
+
+    def _fill_by_copies(self, source: ByteSource, begin: int, out: np.ndarray) -> None:
+        row_bytes, n_channels = self.layout.row_bytes, len(self.channels)
+        step = min(max(1, CACHED_BYTES // row_bytes), len(out))
+        raw = np.empty(step * row_bytes, dtype=np.uint8)
+        convert = self._row_converter(step)
         # Scales are worked out in double precision, whatever type is asked for.
-        exact = None if self.is_plain else np.empty((min(step, len(events)), n_channels))
-        for first in range(0, len(events), step):
+        exact = None if self.is_plain else np.empty((step, n_channels))
+        for first in range(0, len(out), step):
             part = out[first : first + step]
             used = raw[: len(part) * row_bytes]
-            source.read_into(begin + (events.start + first) * row_bytes, memoryview(used))
+            source.read_into(begin + first * row_bytes, memoryview(used))
             values = part if exact is None else exact[: len(part)]
             convert(used, values.reshape(-1))
             if exact is None:
@@ -113,21 +136,24 @@ class Decoder:
             part[:] = values
 
     @property
-    def _is_native(self) -> bool:
-        return all(c.datatype in "FD" for c in self.channels) and not self._must_swap
+    def _masks(self) -> np.ndarray:
+        """The bits to keep of each channel (n_channels,), as unsigned integers of the size of `stored_dtype`."""
+        dtype = np.dtype(f"u{self.stored_dtype.itemsize}")
+        full = np.iinfo(dtype).max
+        return np.array([full if c.mask is None else c.mask for c in self.channels], dtype=dtype)
 
     @property
     def _must_swap(self) -> bool:
-        return self.layout.is_little != (sys.byteorder == "little")
+        return self.layout.widths[0] > 1 and self.layout.is_little != (sys.byteorder == "little")
 
     def _row_converter(self, n_rows: int) -> Callable[[np.ndarray, np.ndarray], None]:
         """The function ``(bytes (m * width,) uint8, out (m,))`` for values of one type; ``n_rows`` at most."""
         kernels, dtype, swap = self._kernels, self.stored_dtype, self._must_swap
         if dtype.kind == "f":
             return _float_converter(dtype, swap, n_rows * len(self.channels), kernels)
-        masks = np.tile(np.array([c.mask for c in self.channels], dtype=dtype), n_rows)
+        masks = np.tile(self._masks, n_rows)
         if self.layout.widths[0] == 3:
-            return lambda raw, out: kernels.convert_triples(raw, masks, self.layout.is_big, out)
+            return lambda raw, out: _convert_triples(raw, masks, self.layout.is_big, swap, out, kernels)
         return lambda raw, out: kernels.convert_integers(raw.view(dtype), masks, swap, out)
 
     def _column_decoder(self, n_rows: int) -> Callable[[np.ndarray, int, np.ndarray], None]:
@@ -143,7 +169,7 @@ class Decoder:
         kernels, dtype = self._kernels, self.stored_dtype
         if dtype.kind == "f":
             return lambda rows, at, out: kernels.columns_of_numbers(rows.view(dtype), out)
-        masks = np.array([c.mask for c in self.channels], dtype=dtype)
+        masks = self._masks
         return lambda rows, at, out: kernels.columns_of_integers(rows.view(dtype), masks, out)
 
     def _decoder_in_steps(self, n_rows: int):
@@ -186,6 +212,19 @@ def _kernels(n_values: int) -> ModuleType:
     else:
         from cytomrd.kernels import decode as kernels
     return kernels
+
+
+def _convert_triples(
+    raw: np.ndarray, masks: np.ndarray, big: bool, swap: bool, out: np.ndarray, kernels: ModuleType
+) -> None:
+    """24-bit integers ``raw`` (3 m,) uint8, bits of ``masks`` kept, into ``out`` (m,)."""
+    # Each is a 32-bit integer together with a byte of its neighbour, which the mask takes away.
+    last = len(out) - 1
+    alone, others, at = (0, slice(1, None), 2) if big else (last, slice(last), 0)
+    words = np.ndarray((last,), dtype=np.uint32, buffer=raw, offset=at, strides=(3,))
+    kernels.convert_integers(words, masks[others], swap, out[others])
+    triple = raw[3 * alone : 3 * alone + 3].tobytes()
+    out[alone] = int.from_bytes(triple, "big" if big else "little") & int(masks[alone])
 
 
 def _float_converter(dtype: np.dtype, swap: bool, n_values: int, kernels: ModuleType):

@@ -202,6 +202,7 @@ class FcsDataset:
         *,
         dtype: npt.DTypeLike = np.float64,
         out: np.ndarray | None = None,
+        threads: int | None = None,
     ) -> np.ndarray:
         """Read scale values into one array.
 
@@ -218,6 +219,9 @@ class FcsDataset:
         out
             Array of shape (n_events, n_channels) and of ``dtype`` to fill; memory that is used again is faster
             than memory that is new.
+        threads
+            How many read a large range at the same time; by default as many as there are processors for this
+            process, 4 at most. The result is the same.
 
         Returns
         -------
@@ -228,8 +232,8 @@ class FcsDataset:
         FcsError
             If a channel or an event is not in the file, ``dtype`` cannot hold the values, or ``out`` does not fit.
         """
-        columns = [self._column(c) for c in (range(self.n_channels) if channels is None else channels)]
-        return read_array(self, columns, events, np.dtype(dtype), out)
+        columns = list(range(self.n_channels)) if channels is None else self._columns(channels)
+        return read_array(self, columns, events, np.dtype(dtype), out, threads)
 
     @property
     def native_dtype(self) -> np.dtype:
@@ -238,16 +242,17 @@ class FcsDataset:
         stored = decoder.stored_dtype
         return stored if stored is not None and decoder.is_plain else np.dtype(np.float64)
 
-    def _column(self, channel: str | int) -> int:
-        if isinstance(channel, str):
-            if channel in self.detectors:
-                return self.detectors.index(channel)
-        elif 0 <= channel < self.n_channels:
-            return int(channel)
-        raise FcsError(
-            f"no channel {printable(str(channel))!r}; the file has {', '.join(map(printable, self.detectors))}",
-            keyword="$PnN",
-        )
+    def _columns(self, channels: Sequence[str | int]) -> list[int]:
+        detectors = self.detectors
+        places = {detector: i for i, detector in enumerate(detectors)}
+        columns = [places.get(c, -1) if isinstance(c, str) else int(c) for c in channels]
+        for channel, column in zip(channels, columns, strict=True):
+            if not 0 <= column < len(detectors):
+                raise FcsError(
+                    f"no channel {printable(str(channel))!r}; the file has {', '.join(map(printable, detectors))}",
+                    keyword="$PnN",
+                )
+        return columns
 
 
 def open_fcs(path: str | os.PathLike, *, dataset: int = 0, strict: bool = False) -> FcsDataset:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from cytomrd.fcs.findings import FindingLog
 from cytomrd.fcs.source import ByteSource
@@ -12,8 +13,10 @@ __all__ = ["HEADER_SIZE", "Header", "read_header"]
 
 HEADER_SIZE = 58
 MAX_TEXT = 16 << 20
+MAX_OTHERS = 64
 VERSIONS = ("FCS2.0", "FCS3.0", "FCS3.1", "FCS3.2")
 _FIELDS = ("text_begin", "text_end", "data_begin", "data_end", "analysis_begin", "analysis_end")
+_OFFSET = re.compile(rb" *([0-9]+) *")
 _SIGNATURES = {
     b"\x1f\x8b": "a gzip archive",
     b"PK\x03\x04": "a ZIP archive",
@@ -27,7 +30,8 @@ _SIGNATURES = {
 class Header:
     """Offsets as HEADER gives them, in bytes from the data set's own begin; 0 means not given.
 
-    ``base`` is where the data set begins in the file: 0 for the first one.
+    ``base`` is where the data set begins in the file: 0 for the first one. ``others`` are begin and end of further
+    segments, which a HEADER may list behind its six offsets.
     """
 
     version: str
@@ -38,6 +42,7 @@ class Header:
     data_end: int
     analysis_begin: int
     analysis_end: int
+    others: tuple[tuple[int, int], ...] = ()
 
 
 def read_header(source: ByteSource, base: int, log: FindingLog) -> Header:
@@ -67,7 +72,7 @@ def read_header(source: ByteSource, base: int, log: FindingLog) -> Header:
         )
     header = Header(version, base, *(_offset(raw, i, base, log) for i in range(6)))
     _check_text(header, available, log)
-    return header
+    return replace(header, others=_others(source, header))
 
 
 def _offset(raw: bytes, index: int, base: int, log: FindingLog) -> int:
@@ -104,3 +109,17 @@ def _check_text(header: Header, available: int, log: FindingLog) -> None:
             expected=f"at most {MAX_TEXT}",
             remedy="no instrument writes so much text; the HEADER is damaged",
         )
+
+
+def _others(source: ByteSource, header: Header) -> tuple[tuple[int, int], ...]:
+    """Pairs of offsets behind byte 58 (OTHER segments), up to the first thing that is no such pair."""
+    end = min(header.text_begin, header.data_begin or header.text_begin, HEADER_SIZE + 16 * MAX_OTHERS)
+    if end < HEADER_SIZE + 16:
+        return ()
+    raw, pairs = source.read(header.base + HEADER_SIZE, end - HEADER_SIZE), []
+    for at in range(0, len(raw) - 15, 16):
+        fields = [_OFFSET.fullmatch(raw[i : i + 8]) for i in (at, at + 8)]
+        if None in fields:
+            break
+        pairs.append((int(fields[0][1]), int(fields[1][1])))
+    return tuple(pairs)

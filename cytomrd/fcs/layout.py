@@ -71,8 +71,10 @@ def read_byte_order(
             key, keywords.offset(key), seen=quoted(text), expected="1,2,3,4 or 4,3,2,1", remedy="byte order unknown"
         )
     order = tuple(numbers)
+    # 1,2 or 4,3,2,1 names an order for values of any width; any other list only for values of its own.
+    common = len(order) in (2, 4, 8) or (len(order) == 1 and widest == 1)
     straight = order in (tuple(sorted(order)), tuple(sorted(order, reverse=True)))
-    if (straight and (len(order) > 1 or widest == 1)) or all(w in (1, len(order)) for w in widths):
+    if (straight and (common or len(order) in widths)) or all(w in (1, len(order)) for w in widths):
         return order
     raise log.refusal(
         key,

@@ -18,6 +18,7 @@ __all__ = ["DataSample"]
 
 SAMPLED_VALUES = 256
 SAMPLED_BYTES = 4096
+SEARCHED_BYTES = 65536
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -39,14 +40,16 @@ class DataSample:
         Raises
         ------
         FcsError
-            If ASCII data hold another count of numbers, floats make sense in the opposite byte order only, or
-            the data went through a conversion of text.
+            If ASCII data hold another count of numbers, the data begin with padding, floats make sense in the
+            opposite byte order only, or the data went through a conversion of text.
         """
         if self.layout.row_bytes == 0:
             self._check_count(n_events * len(self.channels))
         elif n_events:
+            self._check_begin()
             self._check_byte_order(n_events)
             self._check_text_conversion()
+            self._check_line_ends()
 
     def _check_count(self, wanted: int) -> None:
         n = count_numbers(self.source, self.begin, self.size) if self.size else 0
@@ -59,6 +62,22 @@ class DataSample:
                 remedy="the file is cut short or damaged",
             )
 
+    def _check_begin(self) -> None:
+        """Refuse binary data that begin with the spaces of the padding before them: their begin is too early."""
+        if any(c.datatype == "A" for c in self.channels):
+            return
+        # One byte may well look like a space; a whole value, or half of a wide one, does not.
+        n = 1 + min(4, max(2, self.layout.widths[0]))
+        if self.size < n or self.source.read(self.begin - 1, n) != b" " * n:
+            return
+        raise self.log.refusal(
+            "$BEGINDATA",
+            self.begin,
+            seen="DATA that begin with spaces, and spaces before them",
+            expected="DATA behind the padding",
+            remedy="the offsets are shifted, so channels would be mixed up",
+        )
+
     def _check_byte_order(self, n_events: int) -> None:
         if not all(c.datatype in "FD" for c in self.channels) or len(set(self.layout.widths)) != 1:
             return
@@ -67,7 +86,9 @@ class DataSample:
         size = self.layout.widths[0]
         declared, opposite = ("<", ">") if self.layout.is_little else (">", "<")
         shares = [_share_absurd(np.frombuffer(raw, dtype=f"{order}f{size}")) for order in (declared, opposite)]
-        if n * len(self.channels) >= 16 and shares[0] >= 0.2 and shares[1] <= 0.01:
+        if n * len(self.channels) < 16 or shares[0] < 0.2:
+            return
+        if shares[1] <= 0.01:
             order = self.keywords.get("$BYTEORD")
             raise self.log.refusal(
                 "$BYTEORD",
@@ -76,6 +97,13 @@ class DataSample:
                 expected="the byte order of the data",
                 remedy="in the opposite order all are sensible; correct the keyword and read again",
             )
+        self.log.note(
+            "$DATATYPE",
+            self.keywords.offset("$DATATYPE"),
+            seen=f"{shares[0]:.0%} of the first values not finite or beyond 1e-20 to 1e20",
+            expected="measured values",
+            remedy="read as they are; the data type or the byte order may be wrong",
+        )
 
     def _check_text_conversion(self) -> None:
         """Refuse binary data that were stored or sent as text: most bytes above 127 are lost for good."""
@@ -89,6 +117,20 @@ class DataSample:
             seen=f"valid UTF-8 text with {n_lost} marks of a lost character (bytes EF BF BD)",
             expected="binary numbers",
             remedy="the file was converted as text and its values are lost; take it from the instrument again",
+        )
+
+    def _check_line_ends(self) -> None:
+        """Refuse binary data in which every LF became CR LF, which moves all that follows and makes the file longer."""
+        raw = self.source.read(self.begin, min(self.size, SEARCHED_BYTES))
+        n, behind = raw.count(b"\r\n"), self.source.size - self.begin - self.size
+        if not 4 <= n <= behind or n != raw.count(b"\n"):
+            return
+        raise self.log.refusal(
+            "DATA",
+            self.begin + raw.index(b"\r\n"),
+            seen=f"CR before each of the first {n} LF, and as many bytes too many in the file",
+            expected="binary numbers",
+            remedy="the file was sent as text, which shifted its values; copy it again as binary",
         )
 
 

@@ -33,10 +33,9 @@ def scale_of(channel: Channel, timestep: float | None, n_values: int, kernels: M
 
 def _log_scale(channel: Channel, n_values: int, kernels: ModuleType) -> Scale:
     amplifier = (channel.decades, channel.range, channel.offset)
-    size = channel.mask + 1
-    if size > min(MAX_TABLE, n_values):
+    if channel.mask is None or channel.mask + 1 > min(MAX_TABLE, n_values):
         return lambda values: kernels.antilog(values, *amplifier)
     # Fewer powers to work out than events: one for each value that can occur.
-    table = np.arange(float(size))
+    table = np.arange(channel.mask + 1.0)
     kernels.antilog(table, *amplifier)
     return lambda values: kernels.look_up(values, table)

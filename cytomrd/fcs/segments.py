@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cytomrd.fcs.findings import FindingLog, quoted
+from cytomrd.fcs.gaps import check_shift, gap_check
 from cytomrd.fcs.header import Header
 from cytomrd.fcs.source import ByteSource
-from cytomrd.fcs.text import PADDING, Keywords, read_whole_number
+from cytomrd.fcs.text import Keywords, read_whole_number
 
 __all__ = ["Segment", "locate_data", "offset_keyword"]
-
-GAP_INSPECTED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,9 @@ def locate_data(
     *,
     row_bytes: int,
     n_events: int | None,
+    stop: int,
     claimed: tuple[Segment, ...] = (),
+    is_text: bool = False,
 ) -> Segment:
     """Find the DATA segment.
 
@@ -80,8 +81,12 @@ def locate_data(
         Bytes per event; 0 where events have no fixed size (delimited ASCII).
     n_events
         ``$TOT``; None where FCS 2.0 leaves it out.
+    stop
+        The byte behind this data set in the file.
     claimed
         Other segments, whose bytes may lie between TEXT and DATA.
+    is_text
+        True for digits, which may well be the zeros that stand in the place of a CRC.
 
     Raises
     ------
@@ -99,7 +104,7 @@ def locate_data(
             expected="begin and end in one of them",
             remedy="the data cannot be found",
         )
-    gap_is_clean = _gap_check(source, header, claimed, row_bytes)
+    gap_is_clean = gap_check(source, header, claimed, row_bytes)
     claim = _choose(claims, gap_is_clean, log, row_bytes, n_events)
     if not gap_is_clean(claim.begin):
         raise log.refusal(
@@ -109,7 +114,10 @@ def locate_data(
             expected="DATA behind TEXT, or behind padding",
             remedy="the offsets are shifted, so channels would be mixed up",
         )
-    return _segment_of(claim, source, header, log, row_bytes, n_events)
+    segment = _segment_of(claim, source, header, log, row_bytes, n_events)
+    if row_bytes and not is_text:
+        check_shift(source, header, segment, log, stop=stop, surplus=claim.size - segment.size, claimed=claimed)
+    return segment
 
 
 def _claims(source, header, keywords, log, row_bytes, n_events) -> list[_Claim]:
@@ -238,23 +246,3 @@ def _segment_of(claim, source, header, log, row_bytes, n_events) -> Segment:
             remedy="one byte off; the end was taken from $TOT x bytes per event",
         )
     return Segment(claim.begin, size)
-
-
-def _gap_check(
-    source: ByteSource, header: Header, claimed: tuple[Segment, ...], row_bytes: int
-) -> Callable[[int], bool]:
-    """A function that tells whether only padding and other segments lie between TEXT and a begin of DATA."""
-
-    def is_clean(begin: int) -> bool:
-        first = header.text_end + 1
-        size = min(begin - first, max(GAP_INSPECTED, 2 * row_bytes), source.size - header.base - first)
-        if size <= 0:
-            return True
-        gap = bytearray(source.read(header.base + first, size))
-        for segment in claimed:
-            low, high = max(0, segment.begin - first), min(size, segment.begin + segment.size - first)
-            if low < high:
-                gap[low:high] = b" " * (high - low)
-        return not gap.translate(None, PADDING + b"\x0c")
-
-    return is_clean

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from cytomrd.errors import FcsError
 from cytomrd.fcs.channels import Channel, read_channels, read_timestep
 from cytomrd.fcs.findings import Finding, FindingLog, quoted
+from cytomrd.fcs.gaps import CRC_SIZE
 from cytomrd.fcs.header import HEADER_SIZE, MAX_TEXT, Header, read_header
 from cytomrd.fcs.layout import RowLayout, possible_widths, read_byte_order
 from cytomrd.fcs.plausible import DataSample
@@ -16,7 +17,7 @@ from cytomrd.fcs.text import Keywords, merge, parse_text, read_whole_number
 
 __all__ = ["DataSetSummary", "Structure", "read_structure"]
 
-CRC_SIZE = 8
+MAX_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def read_structure(source: ByteSource, dataset: int, log: FindingLog) -> Structu
     timestep = read_timestep(keywords, channels, log)
     n_events = _read_total(header, keywords, log)
     claimed = _other_segments(source, header, keywords, log)
-    layout, data = _locate(source, header, keywords, channels, n_events, claimed, log)
+    stop = chosen.next_base or source.size
+    layout, data = _locate(source, header, keywords, channels, n_events, claimed, stop, log)
     if chosen.next_base is not None and header.base + data.begin + data.size > chosen.next_base:
         raise _bad_next(keywords, "a data set that begins within this one's data", log)
     if n_events is None:
@@ -96,6 +98,15 @@ def _walk(source: ByteSource, dataset: int, log: FindingLog) -> tuple[_DataSet, 
     chosen, summaries, base = None, [], 0
     while base is not None:
         index = len(summaries)
+        if index > max(dataset, MAX_LISTED):
+            log.note(
+                "$NEXTDATA",
+                base,
+                seen=f"more than {MAX_LISTED} data sets",
+                expected="one",
+                remedy="the rest is not listed; each can be asked for by its number",
+            )
+            break
         # What is wrong with data sets that nobody asked for must not hide the one asked for.
         wanted = index == dataset or chosen is None
         local = FindingLog(strict=log.strict and wanted)
@@ -115,7 +126,9 @@ def _walk(source: ByteSource, dataset: int, log: FindingLog) -> tuple[_DataSet, 
         base = found.next_base
     if chosen is None:
         raise FcsError(
-            f"data set {dataset} is wanted, the file has {len(summaries)}, numbered from 0", keyword="$NEXTDATA"
+            f"data set {dataset} is wanted, the file has {len(summaries)}, numbered from 0",
+            keyword="$NEXTDATA",
+            byte_offset=0,
         )
     if len(summaries) > 1:
         same = len({s.n_events for s in summaries}) == 1
@@ -240,8 +253,10 @@ def _read_total(header: Header, keywords: Keywords, log: FindingLog) -> int | No
 
 
 def _other_segments(source: ByteSource, header: Header, keywords: Keywords, log: FindingLog) -> tuple[Segment, ...]:
-    """ANALYSIS and supplemental TEXT, which may lie between TEXT and DATA."""
-    claimed = []
+    """All segments but TEXT and DATA, which may lie before DATA; the list of OTHER segments in HEADER is one too."""
+    available = source.size - header.base
+    claimed = [Segment(begin, end - begin + 1) for begin, end in header.others if 0 < begin < end <= available]
+    claimed.append(Segment(HEADER_SIZE, 16 * len(header.others)))
     places = (
         (header.analysis_begin, header.analysis_end, "HEADER", header.base + 42),
         (
@@ -252,7 +267,7 @@ def _other_segments(source: ByteSource, header: Header, keywords: Keywords, log:
         (*(offset_keyword(key, keywords, log) for key in ("$BEGINSTEXT", "$ENDSTEXT")), "$BEGINSTEXT", None),
     )
     for begin, end, key, at in places:
-        if begin < end <= source.size - header.base:
+        if begin < end <= available:
             claimed.append(Segment(begin, end - begin + 1))
         elif (begin or end) and end + 1 != begin:
             log.repair(
@@ -265,7 +280,7 @@ def _other_segments(source: ByteSource, header: Header, keywords: Keywords, log:
     return tuple(claimed)
 
 
-def _locate(source, header, keywords, channels, n_events, claimed, log) -> tuple[RowLayout, Segment]:
+def _locate(source, header, keywords, channels, n_events, claimed, stop, log) -> tuple[RowLayout, Segment]:
     """Layout and place of DATA; where a width leaves a choice, the size of DATA decides."""
     if len({c.bits == 0 for c in channels}) > 1:
         raise log.refusal(
@@ -278,19 +293,26 @@ def _locate(source, header, keywords, channels, n_events, claimed, log) -> tuple
     found, failure = [], None
     for widths in possible_widths(channels):
         attempt = FindingLog(strict=log.strict)
-        order = read_byte_order(keywords, channels, widths or (1,), attempt)
-        layout = RowLayout(widths, order)
-        if layout.row_bytes == 0 and n_events is None:
-            raise log.refusal(
-                "$TOT",
-                keywords.offset("$TOT"),
-                seen="nothing",
-                expected="the number of events",
-                remedy="rows are not defined",
-            )
         try:
+            layout = RowLayout(widths, read_byte_order(keywords, channels, widths or (1,), attempt))
+            if layout.row_bytes == 0 and n_events is None:
+                raise log.refusal(
+                    "$TOT",
+                    keywords.offset("$TOT"),
+                    seen="nothing",
+                    expected="the number of events",
+                    remedy="rows are not defined",
+                )
             data = locate_data(
-                source, header, keywords, attempt, row_bytes=layout.row_bytes, n_events=n_events, claimed=claimed
+                source,
+                header,
+                keywords,
+                attempt,
+                row_bytes=layout.row_bytes,
+                n_events=n_events,
+                stop=stop,
+                claimed=claimed,
+                is_text=channels[0].datatype == "A",
             )
         except FcsError as error:
             failure = failure or error

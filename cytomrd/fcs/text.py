@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ _STANDARD = re.compile(
     r"|CSVBITS|CYT|CYTSN|DATE|ETIM|EXP|FIL|GATE|GATING|INST|LAST_MODIFIED|LAST_MODIFIER|LOST|OP|ORIGINALITY|PLATEID"
     r"|PLATENAME|PROJ|SMNO|SPILLOVER|SRC|SYS|TIMESTEP|TR|UNICODE|VOL|WELLID|COMP)|\$P[0-9]+[A-Z]+"
 )
+_UPPER = {ord(c): ord(c.upper()) for c in string.ascii_lowercase}
 _SPILL_KEYS = frozenset({"SPILL", "SPILLOVER"})
 
 
@@ -116,13 +118,14 @@ def parse_text(raw: bytes, file_offset: int, log: FindingLog, *, segment: str = 
     tokens = _tokens(body, delimiter, file_offset + 1)
     keywords = Keywords(file_offset)
     for (key, offset), (value, value_offset) in zip(tokens[::2], tokens[1::2], strict=False):
-        _check_value(value, delimiter, value_offset, log)
         *empties, last = _keys_of(key, offset, delimiter, log)
         for name, place in empties:
             _add(keywords, _decode(name, place, log), "", place, log)
         _add(keywords, _decode(last[0], last[1], log), _decode(value, value_offset, log), last[1], log)
     if len(tokens) % 2:
         _take_orphan(*tokens[-1], delimiter, keywords, log)
+    for value, value_offset in tokens[1::2]:
+        _check_value(value, delimiter, value_offset, keywords, log)
     return keywords
 
 
@@ -219,13 +222,16 @@ def _keys_of(key: bytes, offset: int, delimiter: bytes, log: FindingLog) -> list
     return found
 
 
-def _check_value(value: bytes, delimiter: bytes, offset: int, log: FindingLog) -> None:
-    """Refuse a value that is, or holds behind a delimiter, a standard keyword: the pairs have slipped."""
+def _check_value(value: bytes, delimiter: bytes, offset: int, keywords: Keywords, log: FindingLog) -> None:
+    """Refuse a value that is, or holds behind a delimiter, a standard keyword missing elsewhere: pairs have slipped."""
     parts = value.split(delimiter) if delimiter in value else [value]
     for part in parts:
-        if part.startswith(b"$") and _STANDARD.fullmatch(part.decode("latin-1").upper()):
+        if not part.startswith(b"$"):
+            continue
+        name = part.decode("latin-1").upper()
+        if _STANDARD.fullmatch(name) and name not in keywords.values:
             raise log.refusal(
-                part.decode("latin-1"),
+                name,
                 offset,
                 seen=f"the keyword within the value {value!r}",
                 expected="a keyword in a keyword's place",
@@ -241,19 +247,20 @@ def _take_orphan(token: bytes, offset: int, delimiter: bytes, keywords: Keywords
     *empties, last = _keys_of(token, offset, delimiter, log)
     for name, place in empties:
         _add(keywords, _decode(name, place, log), "", place, log)
-    name = _decode(*last, log).strip().upper()
+    name = _upper(_decode(*last, log).strip())
     if name.startswith("$") or name in _SPILL_KEYS:
         raise log.refusal(name, last[1], seen="no value", expected="a value", remedy="the end of TEXT is missing")
     log.repair(name, last[1], seen="a keyword without value", expected="keyword and value", remedy="ignored")
 
 
 def _add(keywords: Keywords, name: str, value: str, offset: int, log: FindingLog) -> None:
-    key = name.strip(" \r\n\t\0").upper()
+    written = _upper(name)
+    key = written.strip(" \r\n\t\0")
     if not key:
         raise log.refusal(
             "TEXT", offset, seen="an empty keyword", expected="a keyword", remedy="the segment is damaged"
         )
-    if key != name.upper():
+    if key != written:
         log.note(key, offset, seen=f"{name[:40]!r}", expected="no space around a keyword", remedy="space ignored")
     if key not in keywords.values:
         keywords.values[key] = value
@@ -276,6 +283,11 @@ def _add(keywords: Keywords, name: str, value: str, offset: int, log: FindingLog
             expected="one value",
             remedy="the first was kept",
         )
+
+
+def _upper(text: str) -> str:
+    """Upper case for ASCII alone: by Unicode, a dotless i would become I and so another keyword."""
+    return text.upper() if text.isascii() else text.translate(_UPPER)
 
 
 def _decode(token: bytes, offset: int, log: FindingLog) -> str:

@@ -24,7 +24,8 @@ def kernel(function=None, **options):
     """Compile ``function`` on first call, without the GIL, cached on disk.
 
     NaN and infinities keep their IEEE meaning: no fast-math flag is ever set,
-    since a membership decided on a reordered sum would depend on the machine.
+    since a membership decided on a reordered sum would depend on the machine. One kernel
+    asks for "contract", fused multiplication and addition: its answers are certified.
     """
 
     def declare(function):

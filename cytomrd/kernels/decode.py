@@ -17,8 +17,8 @@ __all__ = [
     "columns_of_digits",
     "columns_of_integers",
     "columns_of_numbers",
+    "convert_in_place",
     "convert_integers",
-    "convert_triples",
     "look_up",
     "read_digits",
 ]
@@ -84,7 +84,8 @@ def columns_of_bytes(rows, starts, widths, shifts, out):
 def convert_integers(values, masks, swap, out):
     """Unsigned integers ``values`` (m,), bytes reversed where ``swap``, bits of ``masks`` kept, into ``out`` (m,).
 
-    ``masks`` (m or more,) has the dtype of ``values``; ``out`` any numeric dtype and memory of its own.
+    ``values`` may overlap and stand at any byte; ``masks`` (m or more,) has their dtype; ``out`` any numeric dtype
+    and memory of its own.
     """
     # Written out for each width, since this is what the compiler turns into vector instructions.
     n = np.uint64(values.shape[0])
@@ -112,30 +113,15 @@ def convert_integers(values, masks, swap, out):
 
 
 @kernel
-def convert_triples(values, masks, big, out):
-    """24-bit unsigned integers ``values`` (3 m,) uint8, bits of ``masks`` (m or more,) uint32 kept, into ``out`` (m,).
-
-    ``out`` has any numeric dtype and memory of its own.
-    """
-    # One loop for each byte order, since fixed places in the triple are what the compiler needs to use vectors.
-    if big:
-        for i in range(np.uint64(out.shape[0])):
-            at = np.uint64(3) * i
-            value = (
-                (np.uint32(values[at]) << np.uint32(16))
-                | (np.uint32(values[at + np.uint64(1)]) << np.uint32(8))
-                | np.uint32(values[at + np.uint64(2)])
-            )
-            out[i] = value & masks[i]
-    else:
-        for i in range(np.uint64(out.shape[0])):
-            at = np.uint64(3) * i
-            value = (
-                (np.uint32(values[at + np.uint64(2)]) << np.uint32(16))
-                | (np.uint32(values[at + np.uint64(1)]) << np.uint32(8))
-                | np.uint32(values[at])
-            )
-            out[i] = value & masks[i]
+def convert_in_place(values, masks, swap):
+    """What `convert_integers` does, to ``values`` (m,) themselves; ``masks`` (k,) repeat."""
+    # New memory is the slowest of all: it is written once by the system, and corrected while it is in the cache.
+    spare = np.empty_like(masks)
+    for first in range(0, len(values), len(masks)):
+        part = values[first : first + len(masks)]
+        for i in range(len(part)):  # slices would be compared for overlap, and copied twice
+            spare[i] = part[i]
+        convert_integers(spare[: len(part)], masks, swap, part)
 
 
 @kernel

@@ -13,8 +13,8 @@ __all__ = [
     "columns_of_bytes",
     "columns_of_integers",
     "columns_of_numbers",
+    "convert_in_place",
     "convert_integers",
-    "convert_triples",
     "look_up",
 ]
 
@@ -43,11 +43,9 @@ def convert_integers(values, masks, swap, out):
     out[:] = (values.byteswap() if swap else values) & masks[: len(values)]
 
 
-def convert_triples(values, masks, big, out):
-    """24-bit unsigned integers ``values`` (3 m,) uint8, bits of ``masks`` kept, into ``out`` (m,)."""
-    first, middle, last = (values[k::3].astype(np.uint32) for k in range(3))
-    high, low = (first, last) if big else (last, first)
-    out[:] = ((high << np.uint32(16)) | (middle << np.uint32(8)) | low) & masks[: len(out)]
+def convert_in_place(values, masks, swap):
+    """What `convert_integers` does, to ``values`` (m,) themselves; ``masks`` (k,) repeat."""
+    convert_integers(values, np.resize(masks, len(values)), swap, values)
 
 
 def antilog(values, decades, value_range, offset):

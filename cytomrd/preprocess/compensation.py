@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from cytomrd.errors import CompensationError
 
-__all__ = ["Spillover", "parse_spillover", "read_spillover_csv", "spillover_of_keywords"]
+__all__ = ["Spillover", "format_spillover_csv", "parse_spillover", "read_spillover_csv", "spillover_of_keywords"]
 
 # In the order of preference: the standard's own keyword, BD's of FCS 3.0, FlowJo's, FCS 3.0's.
 SPILLOVER_KEYWORDS = ("$SPILLOVER", "SPILL", "SPILLOVER", "$COMP")
@@ -186,6 +187,16 @@ def read_spillover_csv(path: str | os.PathLike) -> Spillover:
             )
     numbers = [value for row in body for value in row[has_names:]]
     return Spillover(detectors, _numbers(numbers, source).reshape(n, n), source)
+
+
+def format_spillover_csv(spillover: Spillover) -> str:
+    """The CSV that `read_spillover_csv` reads back exactly: a header of detectors, and each row's name first."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["", *spillover.detectors])
+    for name, row in zip(spillover.detectors, spillover.matrix.tolist(), strict=True):
+        writer.writerow([name, *map(repr, row)])
+    return out.getvalue()
 
 
 def _for_detectors(spillover: Spillover, detectors: Sequence[str]) -> Spillover:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cytomrd.report.batch import batch_notes, batch_rows, series_views
+from cytomrd.report.page import asset, environment, policy
 from cytomrd.report.sample import sample_view
 from cytomrd.report.tables import DECISION_COLUMNS, csv_text, data_uri, decision_rows, provenance_table, qc_table
 from cytomrd.report.verdict import NEEDS, describe_sample
-from cytomrd.report.words import plain, plural
+from cytomrd.report.words import plural
 from cytomrd.run.model import RunResult
 from cytomrd.schema import table_to_csv
 
@@ -46,11 +43,11 @@ def render_report(run: RunResult, *, infusions_d: Sequence[float] = INFUSIONS_D)
     needs = list(NEEDS)
     order = sorted(range(len(run.samples)), key=lambda i: (needs.index(verdicts[i].need), i))
     entries = [(run.samples[i], verdicts[i], anchors[i]) for i in order]
-    style, script = _asset("report.css"), _asset("report.js")
-    page = _environment().get_template("report.html.j2")
+    style, script = asset("report.css"), asset("report.js")
+    page = environment().get_template("report.html.j2")
     counts = Counter(v.need for v in verdicts)
     return page.render(
-        csp=_policy(style, script),
+        csp=policy(style, script),
         style=Markup(style),
         script=Markup(script),
         title=_last_part(run.folder) or "run",
@@ -89,42 +86,3 @@ def _last_part(folder: str) -> str:
 
 def _moment(text: object) -> str:
     return str(text).replace("T", " ").replace("+00:00", " UTC") if text else ""
-
-
-def _policy(style: str, script: str) -> str:
-    """Nothing may load, and only this page's own style and script may run."""
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-@cache
-def _asset(name: str) -> str:
-    source, _, _ = _environment().loader.get_source(_environment(), name)
-    return source
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("cytomrd.report", "templates"),
-        autoescape=True,
-        finalize=_finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _finalize(value: object) -> object:
-    """What may stand on the page: text made plain, whole numbers, and our own markup; never a bare float."""
-    if isinstance(value, Markup) or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str):
-        return plain(value).replace(" × ", "\u00a0×\u00a0")  # a number does not break over two lines
-    raise TypeError(f"{type(value).__name__} {value!r} reached the page unformatted; put it in words first")

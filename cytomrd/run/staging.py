@@ -15,7 +15,33 @@ from pathlib import Path
 
 from cytomrd.errors import RunError, RunLockedError
 
-__all__ = ["hold_lock", "staged_file", "staged_folder"]
+__all__ = ["check_results_folder", "hold_lock", "staged_file", "staged_folder"]
+
+# What shows that a folder is one of results; and what other commands may have put there before.
+MARK, OTHERS = "provenance.json", {"clusters"}
+
+
+def check_results_folder(out: Path, run: Path) -> None:
+    """Refuse a folder that results must not take the place of, since everything in it would be lost.
+
+    Raises
+    ------
+    RunError
+        If ``out`` holds the run itself, or other things than results.
+    """
+    inside = out.resolve()
+    if inside == run.resolve() or inside in run.resolve().parents:
+        raise RunError(f"{out}: results would take the place of the run's own files; give a folder of their own")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise RunError(f"{out}: is a file; give a folder for the results")
+    found = sorted(p.name for p in out.iterdir())
+    if found and MARK not in found and not set(found) <= OTHERS:
+        raise RunError(
+            f"{out}: holds {', '.join(found[:3])}{', ...' if len(found) > 3 else ''} and no {MARK}, so it was not "
+            "written as results, which would take its place; move it away, or choose another folder with --out"
+        )
 
 
 @contextmanager

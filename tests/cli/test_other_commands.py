@@ -31,6 +31,16 @@ def test_info_shows_channels_and_findings(small_run):
     assert "spillover" in output
 
 
+def test_info_of_what_is_no_fcs_file_says_why_and_names_it(tmp_path):
+    bad = tmp_path / "bad.fcs"
+    bad.write_bytes(b"no FCS file")
+    code, stdout, stderr = exit_code("info", bad)
+    assert (code, stdout) == (3, "")
+    reason, name = stderr.splitlines()
+    assert reason.startswith("refused: HEADER at byte 0: seen 'no FCS'")
+    assert name.strip() == f"file: {bad}"
+
+
 def test_info_lists_keywords(small_run):
     assert "$TOT = 60000" in run("info", small_run[0] / "BM_1.fcs", "--keywords").output
 

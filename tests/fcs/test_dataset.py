@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from naive_fcs import build_fcs, channel_keywords, decode_rows, float_file
 
 from cytomrd.errors import CompensationError, FcsError
+from cytomrd.fcs import arrays
 from cytomrd.fcs.dataset import open_fcs, read_fcs
 
 VALUES = np.random.default_rng(0).normal(1000, 300, (50, 3)).astype("<f4")
@@ -149,6 +150,57 @@ def test_integers_come_in_their_own_type_too(write, bits, ranges, native):
         np.testing.assert_array_equal(tube.read_events([1], slice(7, 90), dtype=dtype), again[7:90, [1]])
 
 
+@pytest.mark.parametrize("kind", ["floats", "24 bits", "logarithms", "mixed widths", "some columns"])
+def test_any_number_of_threads_gives_the_same_bytes(write, monkeypatch, kind):
+    monkeypatch.setattr(arrays, "BYTES_PER_THREAD", 1)
+    n_events, bits = 1001, {"floats": [32] * 3, "24 bits": [24] * 3, "mixed widths": [8, 24, 16]}.get(kind, [16] * 3)
+    described = channel_keywords(
+        bits,
+        [1000, 2 ** (bits[1] - 1), 256],
+        n_events=n_events,
+        datatype="F" if kind == "floats" else "I",
+        byte_order="1,2,3,4",
+        amplification=["4,1", "0,0", "0,0"] if kind == "logarithms" else None,
+    )
+    rows = np.random.default_rng(7).bytes(n_events * sum(bits) // 8)
+    if kind == "floats":
+        rows = np.random.default_rng(7).normal(1000, 300, (n_events, 3)).astype("<f4").tobytes()
+    tube = open_fcs(write(build_fcs(rows, described)))
+    chosen = [2, 0] if kind == "some columns" else None
+    for dtype in (np.float64, np.float32, tube.native_dtype):
+        alone = tube.read_events(chosen, slice(3, 999), dtype=dtype, threads=1)
+        for threads in (2, 3, 996, 2000, None):
+            together = tube.read_events(chosen, slice(3, 999), dtype=dtype, threads=threads)
+            np.testing.assert_array_equal(together, alone)
+
+
+def test_without_threads_to_be_had_one_reads_all(write, monkeypatch):
+    class NoThreads(arrays.ThreadPoolExecutor):
+        def submit(self, *arguments):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(arrays, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(arrays, "ThreadPoolExecutor", NoThreads)
+    np.testing.assert_array_equal(open_fcs(write(float_file(VALUES))).read_events(threads=3), VALUES)
+
+
+def test_an_error_in_a_thread_is_that_of_the_first_wrong_event(write, monkeypatch):
+    monkeypatch.setattr(arrays, "BYTES_PER_THREAD", 1)
+    rows = bytearray(b" 12 34" * 40)
+    rows[6 * 30] = rows[6 * 17] = ord("x")
+    keywords = channel_keywords([3, 3], [1024] * 2, n_events=40, datatype="A", byte_order="1,2,3,4")
+    tube = open_fcs(write(build_fcs(bytes(rows), keywords)))
+    messages = []
+    for threads in (1, 4):
+        with pytest.raises(FcsError, match="no whole number") as caught:
+            tube.read_events(threads=threads)
+        messages.append((str(caught.value), caught.value.byte_offset))
+    assert messages[0] == messages[1]
+    tube.path.write_bytes(b"another file")
+    with pytest.raises(FcsError, match="changed"):
+        tube.read_events(threads=4)
+
+
 def test_types_that_cannot_hold_the_values_are_refused(write):
     plain = open_fcs(write(integer_file([[1, 70000]], 32, ranges=[256, 2**20]), "plain.fcs"))
     scaled = open_fcs(write(integer_file([[1, 2]], 16, keywords={"$P1G": "2"}), "scaled.fcs"))
@@ -238,6 +290,16 @@ def test_ascii_data_delimited_and_fixed(write):
         open_fcs(write(build_fcs(b"  1 0203-0   4", described))).read_events()
     assert caught.value.byte_offset > 256
     assert open_fcs(write(build_fcs(b"  1 020" + b"300   4", described))).read_events().tolist() == [[1, 20], [300, 4]]
+
+
+@pytest.mark.parametrize("widths", [[0, 0], [3, 4]])
+def test_log_amplifiers_and_gains_apply_to_digits_too(write, widths):
+    described = channel_keywords(
+        widths, [1024] * 2, n_events=2, datatype="A", byte_order="1,2,3,4", amplification=["4,1", "0,0"]
+    )
+    rows = b"  1 020300   4" if all(widths) else b"1 20 300 4"
+    tube = open_fcs(write(build_fcs(rows, described | {"$P2G": "2"})))
+    assert tube.read_events().tolist() == [[10.0 ** (4.0 * 1.0 / 1024.0), 10.0], [10.0 ** (4.0 * 300.0 / 1024.0), 2.0]]
 
 
 def test_a_width_like_20_bits_is_settled_by_the_size_of_the_data(write):
@@ -569,6 +631,11 @@ def test_opening_a_huge_file_reads_its_head_only(write, tmp_path):
     tube = open_fcs(path)
     assert tube.n_events == n_events
     assert tube.read_events(events=slice(n_events - 1000, None)).shape == (1000, 3)
+
+
+def test_an_array_larger_than_the_memory_is_an_error_of_the_reader():
+    with pytest.raises(FcsError, match="read fewer, or by blocks"):
+        arrays._result(None, (1 << 50, 100), np.dtype(np.float64))
 
 
 def test_anndata_has_events_by_channels(write, tmp_path):

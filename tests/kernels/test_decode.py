@@ -76,15 +76,29 @@ def test_integers_are_converted_in_both_byte_orders(dtype, swap, target, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("target", [np.uint32, np.float32, np.float64])
-@pytest.mark.parametrize("order", ["big", "little"])
-def test_24_bit_integers_are_converted_in_both_byte_orders(order, target, way):
-    raw = np.random.default_rng(6).integers(0, 256, 3 * 67, dtype=np.uint8)
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_conversion_in_place_repeats_its_masks(dtype, swap, way):
+    values = np.random.default_rng(8).integers(0, np.iinfo(dtype).max, 67, dtype=dtype, endpoint=True)
+    masks = np.array([np.iinfo(dtype).max, 127, 3, 1], dtype=dtype)
+    expected = np.empty_like(values)
+    decode.convert_integers.py_func(values, np.resize(masks, 67), swap, expected)
+    function(decode.convert_in_place, way)(values, masks, swap)
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("target", [np.uint32, np.float64])
+@pytest.mark.parametrize("swap", [False, True])
+def test_integers_may_overlap_and_stand_at_odd_bytes(swap, target, way):
+    raw = np.random.default_rng(6).integers(0, 256, 3 * 67 + 2, dtype=np.uint8)
+    values = np.ndarray((67,), dtype=np.uint32, buffer=raw, offset=1, strides=(3,))
     masks = np.resize(np.array([0xFFFFFF, 0x7FFF], dtype=np.uint32), 68)
     out = np.empty(67, dtype=target)
-    function(decode.convert_triples, way)(raw, masks, order == "big", out)
-    whole = [int.from_bytes(raw[3 * i : 3 * i + 3].tobytes(), order) & int(masks[i]) for i in range(67)]
-    np.testing.assert_array_equal(out, whole)
+    function(decode.convert_integers, way)(values, masks, swap, out)
+    order = {True: "big", False: "little"}[swap == (sys.byteorder == "little")]
+    fours = [raw[3 * i + 1 : 3 * i + 5].tobytes() for i in range(67)]
+    np.testing.assert_array_equal(out, [int.from_bytes(v, order) & int(m) for v, m in zip(fours, masks, strict=False)])
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -16,7 +16,8 @@ from report.factory import batch, car_sample, failed_sample, mrd_sample
 
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.panel import Panel
-from cytomrd.report.render import _finalize, render_report
+from cytomrd.report.page import finalize
+from cytomrd.report.render import render_report
 from cytomrd.run.model import RunResult
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}
@@ -174,9 +175,9 @@ def test_no_number_that_is_none(page, html):
 
 def test_a_bare_float_never_reaches_the_page():
     with pytest.raises(TypeError, match="unformatted"):
-        _finalize(0.1)
+        finalize(0.1)
     with pytest.raises(TypeError, match="unformatted"):
-        _finalize(None)
+        finalize(None)
 
 
 def test_the_same_run_gives_the_same_bytes(run, html):

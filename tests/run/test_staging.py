@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
+from click.testing import CliRunner
 
-from cytomrd.errors import RunLockedError
-from cytomrd.run.staging import hold_lock, staged_file, staged_folder
+from cytomrd.cli.main import cytomrd
+from cytomrd.errors import RunError, RunLockedError
+from cytomrd.run.staging import check_results_folder, hold_lock, staged_file, staged_folder
 
 
 def test_a_finished_folder_takes_the_place_of_the_old(tmp_path):
@@ -49,3 +52,38 @@ def test_a_second_holder_is_told_who_and_since_when(tmp_path):
             pass
     with hold_lock(out):
         pass
+
+
+def test_results_take_the_place_of_results_alone(tmp_path):
+    run = tmp_path / "lab" / "run"
+    run.mkdir(parents=True)
+    (run / "a.fcs").write_text("precious")
+    out = run / "results"
+    check_results_folder(out, run)
+    for inside in ([], ["clusters"], ["clusters", "provenance.json", "mrd.csv"]):
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        for name in inside:
+            (out / name).write_text("")
+        check_results_folder(out, run)
+    for folder in (run, run.parent, run / ".." / "run"):
+        with pytest.raises(RunError, match="the run's own files"):
+            check_results_folder(folder, run)
+    (out / "provenance.json").unlink()
+    with pytest.raises(RunError, match=r"holds clusters, mrd\.csv and no provenance\.json"):
+        check_results_folder(out, run)
+    with pytest.raises(RunError, match="is a file"):
+        check_results_folder(run / "a.fcs", run)
+
+
+def test_gate_never_replaces_a_folder_of_other_things(small_run, tmp_path):
+    run, other = tmp_path / "run", tmp_path / "thesis"
+    shutil.copytree(small_run[0], run)
+    other.mkdir()
+    (other / "chapter1.txt").write_text("years of work")
+    before = sorted(p.name for p in run.iterdir())
+    for folder in (other, run, tmp_path):
+        result = CliRunner().invoke(cytomrd, ["gate", str(run), "-o", str(folder), "-q"])
+        assert isinstance(result.exception, RunError)
+    assert (other / "chapter1.txt").read_text() == "years of work"
+    assert sorted(p.name for p in run.iterdir()) == before
