@@ -1,10 +1,10 @@
 """FlowJo's own counts beside those of exact gates, and for each difference the reason that accounts for it.
 
 A reason is found, not guessed: the sample is gated again the way that FlowJo may have done it, and the first way that
-gives FlowJo's count is named. The grid that FlowJo decides polygons on was found from its counts: the bins of
-a linear axis are centred on multiples of their width (the value is rounded), those of a biexponential begin there
-(it is rounded down), and vertices are moved to bins as events are. Chosen on one workspace of 15 populations, where
-12 of 384 such rules fitted, it gives all counts of the other one too.
+gives FlowJo's count is named. The grid on which FlowJo decides polygons was found from its counts: on a linear axis
+a value is rounded to its bin, on a biexponential rounded down, and vertices are moved to bins as events
+are. Of 6144 such rules, 6 give all 15 counts of one real workspace, and 4 of these, which differ
+in no count, give those of the other one too. Scales other than these two are taken to be rounded down.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import lru_cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from lxml import etree
 
 import cytomrd as cm
 from cytomrd.gating.apply import apply_gates, transform_events
+from cytomrd.gating.flowjo import read_flowjo_workspace
 from cytomrd.gating.flowjo_counts import compare_with_flowjo
 from cytomrd.gating.flowjo_export import write_flowjo_workspace
 from cytomrd.gating.gates import Dimension, GatingStrategy, PolygonGate, RectangleGate
@@ -210,3 +214,84 @@ def test_populations_left_out_have_a_row(tube, tmp_path):
     assert (row.flowjo, row.ours, row.difference) == (None, None, None)
     assert row.reason.startswith("left out: CurlyQuadGate")
     assert not row.is_explained
+
+
+ROUNDINGS = {
+    "down": np.floor,
+    "nearest": lambda x: np.floor(x + 0.5),
+    "up": np.ceil,
+    "middle": lambda x: np.floor(x) + 0.5,
+    "none": lambda x: x,
+}
+AXIS_RULES = list(product(("down", "middle", "nearest", "up"), ("none", "down", "nearest", "up"), (0, -1)))
+EDGES = ("all", "none", (1, 1), (1, -1), (-1, 1), (-1, -1))
+
+
+def polygon_under_rule(positions, vertices, bins: int, rules, edges) -> np.ndarray:
+    """Members of a polygon on positions 0 to 1 when events and vertices are rounded by one rule an axis."""
+    events, corners = np.empty_like(positions), np.empty_like(vertices)
+    for j, (of_event, of_vertex, fewer) in enumerate(rules):
+        nudge = {"down": 1e-6, "up": -1e-6}.get(of_vertex, 0.0)
+        events[:, j] = ROUNDINGS[of_event](positions[:, j] * (bins + fewer))
+        corners[:, j] = ROUNDINGS[of_vertex](vertices[:, j] * (bins + fewer) + nudge)
+    signs = np.array((1, 1) if isinstance(edges, str) else edges)
+    (x, y), corners = (events * signs).T, corners * signs
+    inside, on_edge = np.zeros(len(x), bool), np.zeros(len(x), bool)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y0 != y1:
+            inside ^= ((y0 <= y) != (y1 <= y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+        near = (x >= min(x0, x1)) & (x <= max(x0, x1)) & (y >= min(y0, y1)) & (y <= max(y0, y1))
+        on_edge |= near & (np.abs((x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)) < 1e-9)
+    return inside | on_edge if edges == "all" else inside & ~on_edge if edges == "none" else inside
+
+
+class SampleUnderRules:
+    """A real sample whose polygons are decided by any rule: one for linear axes, one for biexponential ones."""
+
+    def __init__(self, workspace, fcs):
+        dataset = cm.open_fcs(fcs)
+        self.gates = read_flowjo_workspace(workspace, fcs)
+        strategy, events = self.gates.strategy, dataset.read_events()
+        self.rectangles, self.polygons = {}, {}
+        for gate in strategy.gates:
+            if isinstance(gate, RectangleGate):
+                alone = replace(strategy, gates=(replace(gate, parent="root"),))
+                self.rectangles[gate.name] = apply_gates(dataset, alone).members(gate.name)
+                continue
+            positions = transform_events(events, dataset.detectors, gate.dimensions, strategy)
+            biexponential = [isinstance(strategy.transforms[d.transform], Biexponential) for d in gate.dimensions]
+            scale = np.where(biexponential, 4096.0, 1.0)
+            self.polygons[gate.name] = positions / scale, np.array(gate.vertices) / scale, biexponential
+        self.polygon = lru_cache(None)(self.polygon)
+
+    def polygon(self, name, rules, edges) -> np.ndarray:
+        positions, vertices, _ = self.polygons[name]
+        return polygon_under_rule(positions, vertices, self.gates.bins[name], rules, edges)
+
+    def agrees(self, linear, biexponential, edges) -> bool:
+        """True where every count is FlowJo's."""
+        members = {"root": True}
+        for gate in self.gates.strategy.gates:
+            if gate.name in self.polygons:
+                rules = tuple(biexponential if is_it else linear for is_it in self.polygons[gate.name][2])
+                own = self.polygon(gate.name, rules, edges)
+            else:
+                own = self.rectangles[gate.name]
+            members[gate.name] = own & members[gate.parent]
+            if members[gate.name].sum() != self.gates.counts[gate.name]:
+                return False
+        return True
+
+
+@pytest.mark.slow
+def test_the_rule_of_the_grid_is_as_good_as_the_only_one(shared_data):
+    spleen = SampleUnderRules(shared_data / "flowjo-spleen/gating.wsp", shared_data / "flowjo-spleen/68983.fcs")
+    rules = list(product(AXIS_RULES, AXIS_RULES, EDGES))
+    assert len(rules) == 6144
+    fitting = [rule for rule in rules if spleen.agrees(*rule)]
+    assert len(fitting) == 6
+    folder = shared_data / "flowjo-aurora"
+    aurora = [SampleUnderRules(folder / "CellCounts.wsp", folder / name) for name in AURORA]
+    predicting = [rule for rule in fitting if all(sample.agrees(*rule) for sample in aurora)]
+    assert (("nearest", "nearest", 0), ("down", "down", 0), (1, 1)) in predicting
+    assert len(predicting) == 4
