@@ -10,7 +10,12 @@ import click
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
-    "-f", "--format", "form", type=click.Choice(["gating-ml", "fcs", "h5ad"]), default="gating-ml", show_default=True
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["gating-ml", "wsp", "fcs", "h5ad"]),
+    default="gating-ml",
+    show_default=True,
 )
 @click.option("-p", "--population", help="Events of this population alone [all events].")
 @click.option("-r", "--results", type=click.Path(path_type=Path, file_okay=False), help="Results folder [RUN/results].")
@@ -22,21 +27,25 @@ import click
 def command(run: Path, form: str, population: str | None, results, out, force: bool, quiet: bool):
     """Export the gates or the gated events of the finished run RUN, one file a tube.
 
-    gating-ml writes the gates as applied, with compensation and scales, for FlowKit, FlowJo and others. fcs and h5ad
-    write the events of a population (-p plasma_cells) or all events.
+    gating-ml writes the gates as applied, with compensation and scales, for FlowKit and others; wsp the same as FlowJo
+    10 workspaces, and says what FlowJo holds in another form or not at all. fcs and h5ad write the events of a
+    population (-p plasma_cells) or all events.
 
     \b
     Examples:
       cytomrd export run/
+      cytomrd export run/ -f wsp
       cytomrd export run/ -f fcs -p plasma_cells
     """
     from cytomrd.run.export import export_run
 
-    if form == "gating-ml" and population is not None:
+    if form in ("gating-ml", "wsp") and population is not None:
         raise click.UsageError("--population selects events; gates are written whole. Use -f fcs or -f h5ad with it")
     results = results if results is not None else run / "results"
     # beside the run and not in it: FCS files in a run folder are its input
     out = out if out is not None else run.resolve().with_name(f"{run.resolve().name}-export")
-    for path in export_run(run, results, out, form=form, population=population, force=force):
+    for exported in export_run(run, results, out, form=form, population=population, force=force):
         if not quiet:
-            click.echo(path)
+            click.echo(exported.path)
+            for note in exported.notes:
+                click.echo(f"{exported.path.name}: {note}", err=True)

@@ -22,7 +22,7 @@ COMMANDS = {
     "info": ("cytomrd.cli.info", "Show header, channels, spillover and findings of a file."),
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),
     "panels": ("cytomrd.cli.panels", "List, show and check panels."),
-    "export": ("cytomrd.cli.export", "Export gates, gated FCS or AnnData of a finished run."),
+    "export": ("cytomrd.cli.export", "Export gates (Gating-ML, FlowJo), gated FCS or AnnData of a run."),
     "bench": ("cytomrd.cli.bench", "Measure speed and memory against the peers installed."),
 }
 

@@ -1,6 +1,7 @@
 """From flow-cytometry files to trial results: myeloma MRD at 1e-5 and CAR+ NK cells per microlitre.
 
-Public names are imported on first use, so that ``import cytomrd`` stays fast.
+Public names are imported on first use, so that ``import cytomrd`` stays fast. ``cytomrd.pp`` holds
+preprocessing on AnnData, step by step.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name == "pp":
+        return import_module("cytomrd.pp")
     if name not in _HOME:
         raise AttributeError(f"module 'cytomrd' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__():
-    return sorted(__all__)
+    return sorted([*__all__, "pp"])

@@ -19,7 +19,7 @@ LAYERS = (
     ("errors", "schema", "panel", "samplesheet", "__init__", "panels"),
     ("kernels",),
     ("fcs", "preprocess"),
-    ("gating",),
+    ("gating", "pp"),
     ("mrd", "car_nk"),
     ("simulate",),
     ("run",),

@@ -6,20 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from urllib.parse import unquote
+from pathlib import Path
 
 from cytomrd.errors import CytomrdError, GateError
+from cytomrd.gating.flowjo_axes import name_axes
+from cytomrd.gating.flowjo_tree import BOOLEANS, SkippedPopulation, keep_one_sample, path_of, prune
 from cytomrd.gating.from_flowkit import population_names, strategy_from_flowkit
 from cytomrd.gating.gates import GatingStrategy
-from cytomrd.gating.xml_files import DATATYPES, local_name, read_xml
+from cytomrd.gating.xml_files import local_name, read_xml
 
 __all__ = ["FlowJoGates", "read_flowjo_workspace"]
 
-SHAPES = ("RectangleGate", "PolygonGate", "EllipsoidGate")
-SCALES = ("linear", "log", "logicle", "biex", "fasinh")
-BOOLEANS = ("AndNode", "OrNode", "NotNode")
-NAME = f"{{{DATATYPES}}}name"
+FINEST_GRID = 4096
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,27 @@ class FlowJoGates:
         The gates. FlowJo's ellipses come as polygons of 128 vertices.
     counts
         Population name to the number of events that FlowJo counted, where it did.
-    notes
-        What was left out and why, one sentence each; empty if nothing was.
+    skipped
+        Populations that were left out, with all below them; empty if none was.
     sample
         Name of the sample in the workspace.
+    paths
+        Population name to its names from the top of FlowJo's tree.
+    bins
+        Population name to the bins of the grid that FlowJo draws its polygon or ellipse on.
     """
 
     strategy: GatingStrategy
     counts: Mapping[str, int]
-    notes: tuple[str, ...]
+    skipped: tuple[SkippedPopulation, ...]
     sample: str
+    paths: Mapping[str, tuple[str, ...]]
+    bins: Mapping[str, int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out and why, one sentence each; empty if nothing was."""
+        return tuple(str(population) for population in self.skipped)
 
 
 def read_flowjo_workspace(path: str | Path, sample: str | Path) -> FlowJoGates:
@@ -58,19 +67,24 @@ def read_flowjo_workspace(path: str | Path, sample: str | Path) -> FlowJoGates:
     Returns
     -------
     FlowJoGates
-        Gates on scales or of shapes that are not supported are left out with everything below
-        them, and noted.
+        Gates on scales or of shapes that are not supported, or that are malformed, are left
+        out with everything below them, and noted.
 
     Raises
     ------
     GateError
         If the file is no FlowJo 10 workspace, the sample is not in it or is in it twice, or its
         matrix is spectral; the message names the file.
+    CompensationError
+        If the sample's matrix cannot be used.
 
     Notes
     -----
-    FlowJo gates on a grid of 256 (or 1024) bins; here polygons are exact, so a count may differ
-    by the few events next to an edge.
+    A channel is compensated where its name bears the prefix of the sample's matrix (``Comp-``),
+    and not otherwise, as in FlowJo.
+
+    FlowJo decides polygons on a grid of 256 (or 1024) bins; here they are exact, so a count may
+    differ by the few events next to an edge (:func:`cytomrd.gating.flowjo_counts.compare_with_flowjo`).
     """
     try:
         return _read(Path(path), Path(sample).name)
@@ -85,15 +99,28 @@ def _read(path: Path, wanted: str) -> FlowJoGates:
     root = tree.getroot()
     if local_name(root) != "Workspace":
         raise GateError(f"{path}: the root element is {local_name(root)!r}; a FlowJo workspace begins with 'Workspace'")
-    sample = _keep_only(root, wanted, path)
+    sample = keep_one_sample(root, wanted, path)
     node = sample.find("SampleNode")
-    notes = _prune(sample, node)
-    counts = dict(_counts(node))
-    name = node.get("name")
+    axes = name_axes(sample)
+    skipped = prune(node, axes)
+    populations = list(node.iter("Population", *BOOLEANS))
+    names = population_names([path_of(e) for e in populations])
+    name_of = {element: names[path_of(element)] for element in populations}
+    sample_name = node.get("name")
     strategy = strategy_from_flowkit(
-        _parsed(tree, path, name), sample_id=name, detector_of=_detectors(sample), source=path.name
+        _parsed(tree, path, sample_name), sample_id=sample_name, detector_of=axes.detector_of, source=path.name
     )
-    return FlowJoGates(strategy, counts, tuple(notes), name)
+    lost = set(name_of.values()) - set(strategy.populations)
+    if lost:
+        raise GateError(f"{path}: populations {', '.join(sorted(lost))} stand at a place where FlowJo puts none")
+    return FlowJoGates(
+        strategy=strategy,
+        counts={name: int(e.get("count")) for e, name in name_of.items() if _is_count(e.get("count", ""))},
+        skipped=skipped,
+        sample=sample_name,
+        paths={name: path_of(element) for element, name in name_of.items()},
+        bins={name: bins for element, name in name_of.items() if (bins := _grid(element))},
+    )
 
 
 def _parsed(tree, path: Path, name: str):
@@ -107,100 +134,14 @@ def _parsed(tree, path: Path, name: str):
         raise GateError(f"{path}: not readable as a FlowJo 10 workspace: {error or type(error).__name__}") from error
 
 
-def _keep_only(root, wanted: str, path: Path):
-    """Take all samples but one out of the tree, so that what is odd about the others does no harm."""
-    samples = [sample for sample in root.findall("SampleList/Sample") if sample.find("SampleNode") is not None]
-    named = [s for s in samples if s.find("SampleNode").get("name") == wanted]
-    named = named or [s for s in samples if _file_name(s) == wanted]
-    if len(named) != 1:
-        known = ", ".join(s.find("SampleNode").get("name", "?") for s in samples)
-        raise GateError(
-            f"{path}: sample {wanted!r} is there {len(named)} times, once is needed; the workspace has {known}"
-        )
-    chosen = named[0]
-    for other in root.findall("SampleList/Sample"):
-        if other is not chosen:
-            other.getparent().remove(other)
-    for reference in root.findall("Groups/GroupNode/Group/SampleRefs/SampleRef"):
-        if reference.get("sampleID") != chosen.find("SampleNode").get("sampleID"):
-            reference.getparent().remove(reference)
-    # A group's own copy of the gates is never used: each sample holds its whole tree.
-    for group in root.findall("Groups/GroupNode"):
-        for copies in group.findall("Subpopulations"):
-            group.remove(copies)
-    return chosen
+def _is_count(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,15}", text) is not None
 
 
-def _file_name(sample) -> str:
-    data = sample.find("DataSet")
-    uri = unquote(data.get("uri", "")) if data is not None else ""
-    return PurePosixPath(PureWindowsPath(uri).as_posix()).name
-
-
-def _detectors(sample) -> dict[str, str]:
-    """FlowJo's channel name (slashes turned into underscores) to ``$PnN``."""
-    keywords = {k.get("name", "").strip(): k.get("value", "") for k in sample.findall("Keywords/Keyword")}
-    names = [value for key, value in keywords.items() if re.fullmatch(r"\$P[0-9]+N", key)]
-    return {name.replace("/", "_"): name for name in names}
-
-
-def _prune(sample, node) -> list[str]:
-    """Remove gates that cannot be taken over, with all below them; one note for each."""
-    notes = []
-    lost_scales = set()
-    for scale in list(sample.find("Transformations") if sample.find("Transformations") is not None else ()):
-        kind = local_name(scale)
-        if kind not in SCALES or (kind == "biex" and not _has_length(scale, "256")):
-            lost_scales |= {parameter.get(NAME) for parameter in scale.iter(f"{{{DATATYPES}}}parameter")}
-            scale.getparent().remove(scale)
-    matrix = next((e for e in sample if local_name(e) == "spilloverMatrix"), None)
-    prefix, suffix = ("", "") if matrix is None else (matrix.get("prefix", ""), matrix.get("suffix", ""))
-    for population in list(node.iter("Population")):
-        reason = _why_not(population, lost_scales, prefix, suffix)
-        if reason:
-            notes.append(f"population {'/'.join(_path(population))} and those below it left out: {reason}")
-            population.getparent().remove(population)
-    # A boolean population falls with what it refers to, and may take another one with it.
-    while True:
-        there = {"/".join(_path(e)) for e in node.iter("Population", *BOOLEANS)}
-        broken = next((b for b in node.iter(*BOOLEANS) if _operands(b) - there), None)
-        if broken is None:
-            return notes
-        lost = ", ".join(sorted(_operands(broken) - there))
-        notes.append(f"population {'/'.join(_path(broken))} and those below it left out: it refers to {lost}")
-        broken.getparent().remove(broken)
-
-
-def _has_length(scale, length: str) -> bool:
-    return any(key.rpartition("}")[2] == "length" and value == length for key, value in scale.attrib.items())
-
-
-def _why_not(population, lost_scales, prefix: str, suffix: str) -> str:
-    gate = population.find("Gate")
-    shape = None if gate is None or len(gate) != 1 else gate[0]
-    if shape is None or local_name(shape) not in SHAPES:
-        kind = "no gate" if shape is None else local_name(shape)
-        return f"{kind}; {', '.join(SHAPES)} and boolean gates are supported"
-    for channel in shape.iter(f"{{{DATATYPES}}}fcs-dimension"):
-        name = channel.get(NAME, "")
-        if {name, name.removeprefix(prefix).removesuffix(suffix)} & lost_scales:
-            return f"the scale of {name} is not one of {', '.join(SCALES)} (biex with 256 channels)"
-    return ""
-
-
-def _path(element) -> tuple[str, ...]:
-    """Names from the first population down to this one."""
-    above = [e for e in element.iterancestors() if local_name(e) in ("Population", *BOOLEANS)]
-    return tuple(e.get("name", "") for e in [*reversed(above), element])
-
-
-def _operands(node) -> set[str]:
-    return {dependent.get("name", "") for dependent in node.findall("Dependents/Dependent")}
-
-
-def _counts(node):
-    populations = list(node.iter("Population", *BOOLEANS))
-    names = population_names([_path(e) for e in populations])
-    for element in populations:
-        if element.get("count", "").isdigit():
-            yield names[_path(element)], int(element.get("count"))
+def _grid(population) -> int:
+    """Bins of the grid of a polygon or an ellipse; 0 for what FlowJo decides without one."""
+    shape = next((s for s in population.iterfind("Gate/*") if local_name(s) in ("PolygonGate", "EllipsoidGate")), None)
+    if shape is None:
+        return 0
+    text = shape.get("gateResolution", "256")
+    return min(int(text), FINEST_GRID) if re.fullmatch("[1-9][0-9]{0,5}", text) else 256

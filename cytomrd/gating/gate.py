@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cytomrd.errors import GateError
 from cytomrd.gating.apply import ArrayDataset, GatedEvents, apply_gates
 from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
-from cytomrd.panel import Panel
+from cytomrd.panel import Panel, TubeSpec
 from cytomrd.panel.library import read_panel
 from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.preprocess.compensation import Spillover, spillover_of_keywords
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cytomrd.fcs.dataset import FcsDataset
 
-__all__ = ["GatedTube", "gate"]
+__all__ = ["GatedTube", "anndata_tube", "gate", "match_tube"]
 
 
 # What read_fcs keeps of each channel, and the scales are set by.
@@ -100,15 +100,8 @@ def gate(
     >>> tube.counts["nucleated"] > 40_000
     True
     """
-    panel = panel if isinstance(panel, Panel) else read_panel(panel)
-    dataset = data if hasattr(data, "blocks") else _from_anndata(data)
-    markers = tuple(dataset.markers)
-    if tube is None:
-        _, spec, match = recognise_panel([panel], dataset.detectors, markers)
-    else:
-        spec = panel.tube(tube)
-        match = match_channels(spec, dataset.detectors, markers)
-    match.require(f"panel {panel.id}, tube {spec.id}")
+    dataset = data if hasattr(data, "blocks") else anndata_tube(data)
+    panel, spec, match = match_tube(dataset, panel, tube)
     matrix = spillover if spillover is not None else getattr(dataset, "spillover", None)
     fitted = fit_gates(
         dataset,
@@ -124,7 +117,42 @@ def gate(
     return GatedTube(fitted, events, panel, spec.id, match)
 
 
-def _from_anndata(data: AnnData) -> _AnnDataTube:
+def match_tube(dataset, panel: Panel | str | PathLike, tube: str | None = None) -> tuple[Panel, TubeSpec, ChannelMatch]:
+    """Match a dataset's markers to a tube of a panel.
+
+    Parameters
+    ----------
+    dataset
+        With ``detectors`` and ``markers``.
+    panel
+        A panel, the id of a bundled one, or the path of a TOML.
+    tube
+        Tube within the panel; recognised from the markers when left out.
+
+    Raises
+    ------
+    PanelError
+        If the markers do not fit.
+    """
+    panel = panel if isinstance(panel, Panel) else read_panel(panel)
+    markers = tuple(dataset.markers)
+    if tube is None:
+        _, spec, match = recognise_panel([panel], dataset.detectors, markers)
+    else:
+        spec = panel.tube(tube)
+        match = match_channels(spec, dataset.detectors, markers)
+    match.require(f"panel {panel.id}, tube {spec.id}")
+    return panel, spec, match
+
+
+def anndata_tube(data: AnnData) -> _AnnDataTube:
+    """An AnnData from :func:`cytomrd.read_fcs` as a tube that can be gated.
+
+    Raises
+    ------
+    GateError
+        If it has no layer ``raw``.
+    """
     if "raw" not in data.layers:
         raise GateError(
             f"the AnnData has no layer 'raw' with scale values; it has {sorted(data.layers)}. Use cytomrd.read_fcs"
@@ -141,5 +169,6 @@ class _AnnDataTube(ArrayDataset):
             data.layers["raw"], tuple(data.var_names), spillover_of_keywords(keywords, tuple(data.var_names))
         )
         self.markers = tuple(data.var["marker"]) if "marker" in data.var else ("",) * data.n_vars
+        self.channels = ()
         if set(data.var) >= SCALE_COLUMNS:
             self.channels = tuple(data.var[list(SCALE_COLUMNS)].itertuples(index=False))

@@ -1,8 +1,9 @@
-"""Taking a finished run elsewhere: its gates as Gating-ML, a population's events as FCS or AnnData."""
+"""Taking a finished run elsewhere: its gates as Gating-ML or FlowJo workspaces, events as FCS or AnnData."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +15,25 @@ from cytomrd.errors import GateError, RunError
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
 from cytomrd.fcs.writer import write_fcs
 from cytomrd.gating.apply import apply_gates, transform_events
+from cytomrd.gating.flowjo_export import write_flowjo_workspace
 from cytomrd.gating.gates import BooleanGate, Dimension, GatingStrategy
 from cytomrd.gating.gating_ml import read_gating_ml
 from cytomrd.run.results import safe_name
 from cytomrd.run.staging import staged_file
 
-__all__ = ["FORMATS", "GatedInput", "export_run", "finished_inputs"]
+__all__ = ["FORMATS", "ExportedFile", "GatedInput", "export_run", "finished_inputs"]
 
-FORMATS = ("gating-ml", "fcs", "h5ad")
+# Format to the ending of its files.
+FORMATS = {"gating-ml": ".xml", "wsp": ".wsp", "fcs": ".fcs", "h5ad": ".h5ad"}
+GATES = ("gating-ml", "wsp")
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file written, and what its format could not hold; one sentence each."""
+
+    path: Path
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,8 @@ def finished_inputs(results: Path) -> tuple[GatedInput, ...]:
 
 def export_run(
     folder: Path, results: Path, out: Path, *, form: str, population: str | None = None, force: bool = False
-) -> Iterator[Path]:
-    """Write one file for each gated tube into ``out`` and yield its path.
+) -> Iterator[ExportedFile]:
+    """Write one file for each gated tube into ``out``, and tell of each as it is there.
 
     Parameters
     ----------
@@ -65,8 +77,9 @@ def export_run(
     out
         Where to write; made where it does not exist.
     form
-        ``"gating-ml"`` (the gates), ``"fcs"`` (events of a population, scale values, with the file's keywords)
-        or ``"h5ad"`` (the same as AnnData, with layers raw, compensated, transformed).
+        ``"gating-ml"`` or ``"wsp"`` (the gates, the latter as a FlowJo 10 workspace), ``"fcs"`` (events of a
+        population, scale values, with the file's keywords) or ``"h5ad"`` (the same as AnnData, with layers raw,
+        compensated, transformed).
     population
         Whose events; every event where it is None.
     force
@@ -78,26 +91,39 @@ def export_run(
         If an input changed since it was gated, or a file exists.
     """
     inputs = finished_inputs(results)
-    suffix = {"gating-ml": ".xml", "fcs": ".fcs", "h5ad": ".h5ad"}[form]
-    name = "gates" if form == "gating-ml" else population or "events"
-    targets = [out / f"{safe_name(i.sample_id)}_tube{safe_name(i.tube)}_{safe_name(name)}{suffix}" for i in inputs]
+    name = f"{safe_name('gates' if form in GATES else population or 'events')}{FORMATS[form]}"
+    targets = [out / f"{safe_name(i.sample_id)}_tube{safe_name(i.tube)}_{name}" for i in inputs]
     taken = [t.name for t in targets if t.exists()]
     if taken and not force:
         raise RunError(f"{out} already holds {', '.join(taken)}; --force overwrites")
     out.mkdir(parents=True, exist_ok=True)
     for entry, target in zip(inputs, targets, strict=True):
+        notes: tuple[str, ...] = ()
         with staged_file(target) as stage:
             if form == "gating-ml":
                 shutil.copyfile(entry.gates, stage)
+            elif form == "wsp":
+                notes = _write_workspace(folder, entry, out, stage)
             else:
                 _write_events(folder, entry, population, form, stage)
-        yield target
+        yield ExportedFile(target, notes)
 
 
-def _write_events(folder: Path, entry: GatedInput, population: str | None, form: str, target: Path) -> None:
+def _open_unchanged(folder: Path, entry: GatedInput) -> FcsDataset:
     dataset = open_fcs(folder / entry.file)
     if dataset.sha256 != entry.sha256:
         raise RunError(f"{entry.file} changed since it was gated; run `cytomrd gate` again")
+    return dataset
+
+
+def _write_workspace(folder: Path, entry: GatedInput, out: Path, target: Path) -> tuple[str, ...]:
+    dataset = _open_unchanged(folder, entry)
+    uri = Path(os.path.relpath(dataset.path.resolve(), out.resolve())).as_posix()
+    return write_flowjo_workspace(read_gating_ml(entry.gates), dataset, target, uri=uri)
+
+
+def _write_events(folder: Path, entry: GatedInput, population: str | None, form: str, target: Path) -> None:
+    dataset = _open_unchanged(folder, entry)
     strategy = read_gating_ml(entry.gates)
     events = np.arange(dataset.n_events)
     if population is not None:

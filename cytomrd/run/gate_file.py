@@ -15,6 +15,7 @@ from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
 from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
+from cytomrd.preprocess.margins import upper_margin
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
@@ -129,11 +130,8 @@ def _with_margin(strategy: GatingStrategy, dataset: FcsDataset, axes) -> GatingS
     tops = []
     for marker in ("FSC-A", "SSC-A"):
         if marker in axes:
-            channel = dataset.channels[dataset.detectors.index(axes[marker].detector)]
-            top = channel.range / channel.gain if channel.gain else channel.range
-            tops.append(
-                RectangleGate(f"{MARGIN}_{marker}", (Dimension(axes[marker].detector),), (0.999 * (top - 1),), (None,))
-            )
+            edge = upper_margin(dataset.channels[dataset.detectors.index(axes[marker].detector)])
+            tops.append(RectangleGate(f"{MARGIN}_{marker}", (Dimension(axes[marker].detector),), (edge,), (None,)))
     return replace(strategy, gates=(*strategy.gates, *tops))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -123,6 +124,37 @@ def test_export_gates_that_flowkit_reads(gated_run, tmp_path):
     assert run("export", folder, "-r", out, "-o", tmp_path).exit_code == 0
     strategy = fk.parse_gating_xml(str(tmp_path / "BM_tube1_gates.xml"))
     assert "plasma_cells" in {name for name, _ in strategy.get_gate_ids()}
+
+
+def test_export_flowjo_workspaces_that_are_read_back_and_compared(gated_run, tmp_path):
+    import csv
+
+    from cytomrd.gating.apply import apply_gates
+    from cytomrd.gating.flowjo import read_flowjo_workspace
+
+    folder, out, _ = gated_run
+    done = run("export", folder, "-r", out, "-o", tmp_path, "-f", "wsp")
+    assert done.exit_code == 0
+    assert "BM_tube1_gates.wsp: population pc_plasmablast stands there in 3 steps" in done.stderr
+    with (out / "populations.csv").open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["file"] == "BM_2.fcs"]
+    workspace = tmp_path / "BM_tube2_gates.wsp"
+    gated = apply_gates(cm.open_fcs(folder / "BM_2.fcs"), read_flowjo_workspace(workspace, "BM_2.fcs").strategy)
+    assert {r["population"]: gated.count(r["population"]) for r in rows} == {
+        r["population"]: int(r["n_events"]) for r in rows
+    }
+    # The workspace tells FlowJo where the file is, from the folder that it lies in.
+    assert f"{os.path.relpath(folder, tmp_path)}/BM_2.fcs" in workspace.read_text("utf-8")
+    compared = run("check", folder / "BM_2.fcs", "--flowjo", workspace)
+    assert compared.exit_code == 0
+    assert "plasma_cells: FlowJo stored no count" in compared.stdout
+    workspace.write_text(workspace.read_text("utf-8").replace('count="-1"', 'count="7"'), "utf-8")
+    compared = run("check", folder / "BM_2.fcs", "--flowjo", workspace)
+    assert compared.exit_code == 4
+    assert "nucleated: unexplained" in compared.stdout
+    refused = run("check", folder / "BM_1.fcs", "--flowjo", workspace)
+    assert refused.exit_code == 3
+    assert "sample 'BM_1.fcs' is there 0 times" in refused.stderr
 
 
 def test_exit_codes_of_the_entry_point(tmp_path):

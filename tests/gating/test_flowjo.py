@@ -10,10 +10,13 @@ from lxml import etree
 
 from cytomrd.errors import GateError
 from cytomrd.fcs.dataset import open_fcs
-from cytomrd.gating.apply import apply_gates
+from cytomrd.gating.apply import apply_gates, transform_events
 from cytomrd.gating.flowjo import read_flowjo_workspace
-from cytomrd.gating.gates import PolygonGate, RectangleGate
+from cytomrd.gating.gates import Dimension, PolygonGate, RectangleGate
 from cytomrd.gating.gating_ml import gate_ids, read_gating_ml, write_gating_ml
+from cytomrd.gating.xml_files import DATATYPES, TRANSFORMATIONS
+
+NAME = f"{{{DATATYPES}}}name"
 
 # FlowJo decides polygons on a grid; this is how far its counts may be from exact geometry.
 MOST_EDGE_EVENTS = 13
@@ -140,6 +143,19 @@ def test_aurora_workspace_against_flowjos_counts_and_flowkits_members(aurora, na
     assert (written.get_gate_membership("CD45pos") == gated.members("CD45+")).all()
 
 
+def test_every_sample_of_every_workspace_is_imported(shared_data):
+    workspaces = sorted(shared_data.rglob("*.wsp"))
+    n_samples = 0
+    for workspace in workspaces:
+        for node in etree.parse(workspace).iter("SampleNode"):
+            imported = read_flowjo_workspace(workspace, node.get("name"))
+            assert imported.notes == ()
+            assert set(imported.paths) == set(imported.strategy.populations)
+            assert len(imported.paths) == len(list(node.iter("Population")))
+            n_samples += 1
+    assert n_samples >= len(workspaces)
+
+
 def edited(workspace: Path, target: Path, edit) -> Path:
     tree = etree.parse(workspace)
     edit(tree.getroot())
@@ -151,11 +167,16 @@ def population(root, name: str):
     return next(element for element in root.iter("Population") if element.get("name") == name)
 
 
+def scale(root, name: str):
+    scales = root.find("SampleList/Sample/Transformations")
+    return next(e for e in scales if e[0].get(NAME) == name)
+
+
 def test_what_cannot_be_taken_over_is_left_out_with_a_note(spleen, tmp_path):
     def edit(root):
         shape = population(root, "B cells").find("Gate")[0]
         shape.tag = shape.tag.replace("RectangleGate", "CurlyQuadGate")
-        biex = next(e for e in root.find("SampleList/Sample/Transformations") if e[0].get(e[0].keys()[0]) == "APC-A")
+        biex = scale(root, "Comp-APC-A")
         biex.tag = biex.tag.replace("biex", "miltenyi")
 
     path = edited(spleen / "gating.wsp", tmp_path / "odd.wsp", edit)
@@ -166,7 +187,47 @@ def test_what_cannot_be_taken_over_is_left_out_with_a_note(spleen, tmp_path):
     notes = "\n".join(imported.notes)
     assert "B cells and those below it left out: CurlyQuadGate" in notes
     assert "ab T cells and those below it left out: the scale of" in notes
-    assert len(imported.notes) == 3
+    assert [(s.path[-1], s.kind) for s in imported.skipped] == [
+        ("B cells", "CurlyQuadGate"),
+        ("ab T cells", "PolygonGate"),
+        ("gd T cells", "PolygonGate"),
+    ]
+
+
+def test_a_rectangle_needs_no_scale(spleen, tmp_path):
+    def edit(root):
+        for name in ("Comp-PE-Cy7-A", "Comp-PE-A"):
+            scale(root, name).tag = scale(root, name).tag.replace("biex", "miltenyi")
+
+    imported = read_flowjo_workspace(edited(spleen / "gating.wsp", tmp_path / "odd.wsp", edit), "68983.fcs")
+    assert imported.notes == ()
+    assert apply_gates(open_fcs(spleen / "68983.fcs"), imported.strategy).count("NK T cells") == 535
+
+
+def test_compensation_and_scale_are_those_of_the_name(spleen, tmp_path):
+    def edit(root):
+        # FITC-A and Comp-FITC-A are two channels, each on a scale of its own.
+        scale(root, "APC-A").set(f"{{{TRANSFORMATIONS}}}width", "-10")
+        for channel in population(root, "NK1_1+").iter("{*}fcs-dimension"):
+            channel.set(NAME, channel.get(NAME).replace("Comp-PE-Cy7-A", "PE-Cy7-A"))
+
+    dataset = open_fcs(spleen / "68983.fcs")
+    plain = read_flowjo_workspace(spleen / "gating.wsp", "68983.fcs").strategy
+    imported = read_flowjo_workspace(edited(spleen / "gating.wsp", tmp_path / "odd.wsp", edit), "68983.fcs").strategy
+    assert imported.gate("NK T cells").dimensions[0].channel == "PE-Cy7-A"
+    assert imported.gate("NK T cells").dimensions[0].compensation == "uncompensated"
+    assert imported.gate("NK T cells").dimensions[1].compensation == "Acquisition-defined"
+    assert imported.gate("B cells").dimensions[1].compensation == "Acquisition-defined"
+    gated, before = apply_gates(dataset, imported), apply_gates(dataset, plain)
+    for name in ("NK1_1+", "T cells", "ab T cells", "gd T cells"):
+        assert (gated.members(name) == before.members(name)).all(), name
+    raw = dataset.read_events(["PE-Cy7-A"])[:, 0]
+    pe = transform_events(
+        dataset.read_events(), dataset.detectors, [Dimension("PE-A", "Acquisition-defined")], imported
+    )[:, 0]
+    inside = (raw >= 720.7030297295299) & (raw < 20417.303982270198) & (pe >= 2110.579281909504)
+    inside &= pe < 59245.52086919367
+    assert (gated.members("NK T cells") == (before.members("NK1_1+") & inside)).all()
 
 
 def test_same_names_complements_and_booleans(spleen, tmp_path):
