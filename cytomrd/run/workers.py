@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+from threadpoolctl import threadpool_limits
+
 __all__ = ["Task", "run_tasks"]
+
+THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +34,10 @@ def run_tasks(tasks: Iterable[Task], jobs: int, take: Callable[[Task, object], I
     ready = deque(tasks)
     jobs = min(jobs, len(ready))
     if jobs <= 1:
-        _run(ready, 1, take, _Inline())
+        with threadpool_limits(1):
+            _run(ready, 1, take, _Inline())
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
             _run(ready, jobs, take, pool)
         except BaseException:
@@ -47,6 +54,25 @@ def _run(ready: deque[Task], jobs: int, take, pool: Executor | _Inline) -> None:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             task = running.pop(future)
             ready.extendleft(take(task, future.result()) or ())
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started within do linear algebra on one thread.
+
+    Sums by several threads round differently, so a result would depend on the machine; and workers with as many
+    threads each as there are processors stand in each other's way.
+    """
+    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class _Inline:

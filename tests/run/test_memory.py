@@ -85,6 +85,23 @@ def test_tasks_bring_tasks_and_come_in_order():
     assert sorted(seen) == one_process
 
 
+def blas_threads(_) -> list[int]:
+    """How many threads linear algebra has, here or in a worker."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_linear_algebra_has_one_thread_in_a_task(jobs):
+    before = blas_threads(None)
+    found = {}
+    run_tasks([Task(i, blas_threads, (i,)) for i in range(2)], jobs, lambda task, n: found.update({task.key: n}))
+    assert all(n and set(n) == {1} for n in found.values())
+    assert blas_threads(None) == before
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
 @pytest.mark.parametrize("n_events", [100_000, 2_000_000])
