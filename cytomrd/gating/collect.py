@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cytomrd.errors import GateError
-from cytomrd.gating.apply import Compartment, GatedEvents, Histogram, HistogramRequest
 from cytomrd.gating.evaluate import BlockEvaluator
+from cytomrd.gating.gated import Compartment, GatedEvents, Histogram, HistogramRequest
 from cytomrd.gating.gates import ROOT
 from cytomrd.gating.program import Program
 from cytomrd.kernels.histograms import count_histograms
