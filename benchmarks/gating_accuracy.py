@@ -127,7 +127,7 @@ def real_rows() -> list[tuple]:
 
 
 def judge(case: Case) -> dict[str, tuple[float | None, str]]:
-    """F1 by population, or None and the reason where there was no call."""
+    """F1 by population, or None and the reason where there was no call; NaN where there is nothing to find."""
     blood = case.tube == "blood"
     truth = BLOOD_TRUTH if blood else MARROW_TRUTH
     panel, tube = ("car-nk-bcma", None) if blood else ("euroflow-mm-mrd", case.tube)
@@ -146,6 +146,9 @@ def judge(case: Case) -> dict[str, tuple[float | None, str]]:
         counted = ~simulated.in_clog & ~np.isin(names, neutral)
         called, true = gated.events.members(population)[counted], np.isin(names, labels)[counted]
         recall, extra = (called & true).sum() / max(1, true.sum()), (called & ~true).sum() / max(1, true.sum())
+        if not true.any():
+            scores[population] = (float("nan"), f"{called.sum()} called where there are none")
+            continue
         scores[population] = (f1(called, true), f"{true.sum()} true, {recall:.3f} found, {extra:.3f} too many")
     return scores
 
@@ -154,21 +157,24 @@ def run(laws, n_donors: int, first_seed: int) -> tuple[list[tuple], list[tuple]]
     """Rows of the table by law and population, and of the misses."""
     rows, misses = [], []
     for law in laws:
-        scores = defaultdict(list)
+        scores, absent = defaultdict(list), defaultdict(int)
         for blood in (False, True):
             for i in range(n_donors):
                 case = draw_case(law, i, blood=blood, first_seed=first_seed)
                 for population, (score, why) in judge(case).items():
                     scores[population].append(score)
-                    if score is None or score < MISS:
+                    if score != score:
+                        absent[population] = max(absent[population], int(why.split()[0]))
+                    elif score is None or score < MISS:
                         kind = "blood" if blood else f"marrow, tube {case.tube}"
                         shown = "no call" if score is None else f"{score:.3f}"
                         misses.append((population, shown, law.name, kind, case.case, case.seed, why))
         for population, values in scores.items():
-            called = [v for v in values if v is not None]
+            called = [v for v in values if v is not None and v == v]
             rows.append((population, law.name, len(values), f"{np.median(called):.3f}" if called else "",
                          f"{np.quantile(called, 0.1):.3f}" if called else "", f"{min(called):.3f}" if called else "",
-                         sum(v < MISS for v in called), len(values) - len(called)))  # fmt: skip
+                         sum(v < MISS for v in called), sum(v is None for v in values),
+                         absent.get(population, "")))  # fmt: skip
     return sorted(rows, key=lambda r: list({**MARROW_TRUTH, **BLOOD_TRUTH}).index(r[0])), sorted(misses)
 
 
@@ -178,7 +184,8 @@ def main() -> int:
     tuning = "--tuning" in sys.argv
     n_donors = int(arguments[0]) if arguments else N_DONORS
     rows, misses = run(TUNING_LAWS if tuning else JUDGING_LAWS, n_donors, 0 if tuning else JUDGING_SEED)
-    head = ("population", "law", "donors", "median F1", "10th percentile", "worst", "below 0.8", "no call")
+    head = ("population", "law", "donors", "median F1", "10th percentile", "worst", "below 0.8", "no call",
+            "most called of none")  # fmt: skip
     simulated = table(head, rows)
     missed = table(("population", "F1", "law", "tube", "case", "seed", "found"), misses)
     if tuning:
