@@ -11,7 +11,7 @@ __all__ = ["USUAL_FORWARD", "USUAL_SIDE", "scatter_steps"]
 USUAL_FORWARD = 0.49
 """Where panels expect the 90th percentile of forward scatter: large cells, whatever the debris (scale 0 to 1)."""
 USUAL_SIDE = 0.055
-"""Where panels expect the 10th percentile of the cells' side scatter: small smooth cells, lymphocytes (scale 0 to 1)."""
+"""Where panels expect the 10th percentile of the cells' side scatter: lymphocytes and the like (scale 0 to 1)."""
 FORWARD_QUANTILE, SIDE_QUANTILE = 0.90, 0.10
 DEBRIS = 0.25
 MIN_EVENTS = 1_000
