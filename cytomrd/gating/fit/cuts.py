@@ -16,7 +16,6 @@ import numpy as np
 
 from cytomrd.gating.fit.density import (
     GRID,
-    MIN_DEPTH,
     STEP,
     Counts,
     MainPeak,
@@ -35,6 +34,7 @@ INTERVAL = (0.025, 0.975)
 MAX_SHIFT = 0.25
 MAX_SPLIT = 0.3
 MAX_MISS = 0.04
+MISS_DEPTH = 2.0
 
 Status = Literal["fitted", "fallback", "fixed", "control", "no_call"]
 
@@ -193,7 +193,7 @@ def _valley_beside(spec: CutSpec, counts: Counts) -> Valley | None:
     held = float(np.clip(valley.position, *spec.bounds))
     at_bound, lower_peak = density_at(counts, held), min(density_at(counts, p) for p in (valley.left, valley.right))
     between = valley.left < held < valley.right
-    return valley if between and at_bound * MIN_DEPTH <= lower_peak else None
+    return valley if between and at_bound * MISS_DEPTH <= lower_peak else None
 
 
 def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) -> CutDecision:
