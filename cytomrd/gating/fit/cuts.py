@@ -35,6 +35,8 @@ MAX_SHIFT = 0.25
 MAX_SPLIT = 0.3
 MAX_MISS = 0.04
 MISS_DEPTH = 2.0
+SHALLOW_DEPTH = 1.1
+SHALLOW_SDS = 2.0
 
 Status = Literal["fitted", "fallback", "fixed", "control", "no_call"]
 
@@ -170,8 +172,11 @@ def _valley(spec: CutSpec, counts: Counts, rng: np.random.Generator, _ancestors)
 
 def _valley_of(spec: CutSpec, counts: Counts, rng: np.random.Generator) -> tuple[float, float, float, str] | None:
     valley = find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
-    if valley is None:
-        return None
+    return None if valley is None else _described(spec, counts, valley, rng)
+
+
+def _described(spec: CutSpec, counts: Counts, valley: Valley, rng) -> tuple[float, float, float, str]:
+    """The cut at a valley, its bootstrap interval, and the evidence in words."""
     value = float(np.clip(valley.position, *spec.bounds))
     positions = valley_positions(_resampled(counts, rng), valley, spec.bounds)
     low, high = np.quantile(positions, INTERVAL)
@@ -202,6 +207,8 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     if peak is None:
         return _no_call(spec, counts, "no main peak to measure a tail from")
     note = ""
+    if spec.method == "valley" and (shallow := _shallow(spec, counts, peak, rng)) is not None:
+        return shallow
     beyond = peak.position > spec.bounds[1] if side == "upper" else peak.position < spec.bounds[0]
     if beyond:
         # The main peak lies on the far side of where the cut may be: it is the other population.
@@ -216,6 +223,22 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     where = "above" if sign > 0 else "below"
     reason = f"{note}{spec.width:g} robust SDs ({peak.sd:.3f}) {where} the main peak at {peak.position:.2f}"
     return _within_bounds(spec, counts, "tail", value, low, high, reason, peak.position)
+
+
+def _shallow(spec: CutSpec, counts: Counts, peak: MainPeak, rng: np.random.Generator) -> CutDecision | None:
+    """A valley that is real but shallow, nearer to the main peak than its tail would be cut.
+
+    Two broad populations that overlap leave no deep valley; the tail of the larger one would take in half of
+    the smaller. It must stand well off the main peak, since the top of one population has dents too.
+    """
+    valley = find_valley(counts, spec.bounds, min_depth=SHALLOW_DEPTH)
+    if valley is None:
+        return None
+    sign = 1.0 if spec.side == "upper" else -1.0
+    if not SHALLOW_SDS <= sign * (valley.position - peak.position) / peak.sd <= spec.width:
+        return None
+    value, low, high, reason = _described(spec, counts, valley, rng)
+    return _decision(spec, "valley", value, low, high, "fitted", f"a shallow {reason}", counts)
 
 
 def _borrowed(spec: CutSpec, counts: Counts, peak: MainPeak, ancestors) -> CutDecision | None:
