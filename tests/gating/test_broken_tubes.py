@@ -1,4 +1,4 @@
-"""What no gate can be found in: an empty parent, hardly an event, a dead channel, two clocks. A reason, and no dummy gate."""
+"""Tubes in which no gate can be found: no events, a dead channel, two clocks. A reason is given, and no dummy gate."""
 
 import csv
 
