@@ -21,6 +21,7 @@ from cytomrd.gating.fit.density import (
     MainPeak,
     Valley,
     density_at,
+    excess_beyond,
     find_valley,
     main_peak,
     valley_positions,
@@ -50,7 +51,8 @@ class CutDecision:
     name, marker
         Of the panel's cut.
     method
-        How the value came about: ``"valley"``, ``"tail"``, ``"quantile"``, ``"control"`` or ``"fixed"``.
+        How the value came about: ``"valley"``, ``"tail"``, ``"mixture"``, ``"quantile"``, ``"control"`` or
+        ``"fixed"``.
     value, low, high
         The cut and its 95 % bootstrap interval on the transformed scale; None without a call.
     status
@@ -207,8 +209,10 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     if peak is None:
         return _no_call(spec, counts, "no main peak to measure a tail from")
     note = ""
-    if spec.method == "valley" and (shallow := _shallow(spec, counts, peak, rng)) is not None:
-        return shallow
+    if spec.method == "valley":
+        near = _shallow(spec, counts, peak, rng) or _shoulder(spec, counts, peak, rng)
+        if near is not None:
+            return near
     beyond = peak.position > spec.bounds[1] if side == "upper" else peak.position < spec.bounds[0]
     if beyond:
         # The main peak lies on the far side of where the cut may be: it is the other population.
@@ -239,6 +243,33 @@ def _shallow(spec: CutSpec, counts: Counts, peak: MainPeak, rng: np.random.Gener
         return None
     value, low, high, reason = _described(spec, counts, valley, rng)
     return _decision(spec, "valley", value, low, high, "fitted", f"a shallow {reason}", counts)
+
+
+def _shoulder(spec: CutSpec, counts: Counts, peak: MainPeak, rng: np.random.Generator) -> CutDecision | None:
+    """Where a second population outweighs the flank of the main peak, nearer than the tail would be cut."""
+    found = excess_beyond(counts, peak, side=spec.side)
+    if found is None:
+        return None
+    place, n_excess = found
+    sign = 1.0 if spec.side == "upper" else -1.0
+    value = float(np.clip(place, *spec.bounds))
+    # The panel's bound may hold the cut farther out, never nearer to the main peak.
+    if sign * (value - place) < 0 or sign * (value - peak.position) > spec.width * peak.sd:
+        return None
+    values = []
+    for bins in _resampled(counts, rng, 60):
+        resampled = Counts(bins, counts.n_events)
+        other = main_peak(resampled, side=spec.side)
+        again = excess_beyond(resampled, other, side=spec.side) if other is not None else None
+        values += [again[0]] if again is not None else []
+    low, high = np.clip(np.quantile(values, INTERVAL), *spec.bounds) if values else (value, value)
+    reason = (
+        f"a second population outweighs the flank of the main peak at {peak.position:.2f} from {place:.2f} on: "
+        f"{n_excess:.0f} events more than on its other flank"
+    )
+    if value != place:
+        reason += f"; held at the panel's bound {value:g}"
+    return _decision(spec, "mixture", value, low, high, "fitted", reason, counts)
 
 
 def _borrowed(spec: CutSpec, counts: Counts, peak: MainPeak, ancestors) -> CutDecision | None:

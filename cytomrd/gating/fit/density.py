@@ -21,6 +21,7 @@ MIN_Z = 4.0
 DEEP = 4.0
 MIN_BANDWIDTHS = 3
 MIN_SIDE_EVENTS = 300
+MIN_EXCESS_SDS = 2.0
 
 GRID = LOW + STEP * (np.arange(BINS) + 0.5)
 """Centres of the grid's bins on the transformed scale, array of shape (1000,)."""
@@ -150,6 +151,36 @@ def main_peak(counts: Counts, *, side: str = "upper", within: tuple[float, float
         return None
     sd = np.sqrt(max(np.median(widths) ** 2 - bandwidth**2, STEP**2))
     return MainPeak(position, float(sd))
+
+
+def excess_beyond(counts: Counts, peak: MainPeak, *, side: str = "upper") -> tuple[float, float] | None:
+    """Where a second population outweighs the main one, seen as an excess over the mirror image of its other flank.
+
+    A single population, skewed or not, departs from its mirror image close to its peak; a second one at a
+    distance. So the excess counts only where it is largest 2 robust SDs or more from the peak, and it must
+    be 4 standard deviations of counting.
+
+    Returns
+    -------
+    The place where both are equally dense, and the events in excess beyond it; None without the evidence.
+    """
+    density = smooth(counts.bins, _pilot_bandwidth(counts))
+    if side == "lower":
+        density = density[::-1]
+    centre = peak.position if side == "upper" else LOW + HIGH - peak.position
+    mirrored = np.interp(2.0 * centre - GRID, GRID, density, left=0.0, right=0.0)
+    beyond = np.flatnonzero(centre < GRID)
+    excess = (density - mirrored)[beyond]
+    top = int(np.argmax(excess))
+    if GRID[beyond[top]] < centre + MIN_EXCESS_SDS * peak.sd or excess[top] <= mirrored[beyond[top]]:
+        return None
+    below = np.flatnonzero(excess[:top] <= mirrored[beyond[:top]])
+    first = int(below[-1]) + 1 if below.size else 0
+    n_excess = float(excess[first:].sum())
+    if n_excess < MIN_Z * np.sqrt(density[beyond[first:]].sum() + mirrored[beyond[first:]].sum() + 1.0):
+        return None
+    place = float(GRID[beyond[first]])
+    return (place if side == "upper" else LOW + HIGH - place), n_excess
 
 
 def density_at(counts: Counts, position: float) -> float:

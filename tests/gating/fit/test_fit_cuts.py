@@ -215,3 +215,21 @@ def test_a_valley_beyond_the_bounds_is_taken_only_where_it_is_clear():
     values = np.r_[rng.normal(0.55, 0.035, 20_000), rng.normal(0.67, 0.035, 20_000)]
     spec = CutSpec(name="CD45", marker="CD45", on="viable", bounds=(0.2, 0.6), fallback="fixed", value=0.4)
     assert fit_cut(spec, count_events(values)).value == 0.4
+
+
+def test_a_second_population_without_a_valley_is_not_cut_away_by_the_tail():
+    rng = np.random.default_rng(8)
+    values = np.r_[rng.normal(0.27, 0.11, 40_000), rng.normal(0.55, 0.07, 4_000)]
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="tail")
+    decision = fit_cut(spec, count_events(values))
+    assert (decision.status, decision.method) == ("fallback", "mixture")
+    assert decision.low <= decision.value <= decision.high
+    assert 0.45 < decision.value < 0.57
+
+
+@pytest.mark.parametrize("skew", [-0.15, 0.0, 0.15, 0.3])
+def test_one_population_however_skewed_is_not_taken_for_two(skew):
+    z = np.random.default_rng(9).standard_normal(40_000)
+    values = 0.3 + 0.09 * (z + 0.5 * skew * (z * z - 1))
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="tail")
+    assert fit_cut(spec, count_events(values)).method == "tail"
