@@ -209,10 +209,8 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     if peak is None:
         return _no_call(spec, counts, "no main peak to measure a tail from")
     note = ""
-    if spec.method == "valley":
-        near = _shallow(spec, counts, peak, rng) or _shoulder(spec, counts, peak, rng)
-        if near is not None:
-            return near
+    if spec.method == "valley" and (shallow := _shallow(spec, counts, peak, rng)) is not None:
+        return shallow
     beyond = peak.position > spec.bounds[1] if side == "upper" else peak.position < spec.bounds[0]
     if beyond:
         # The main peak lies on the far side of where the cut may be: it is the other population.
@@ -227,6 +225,15 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     where = "above" if sign > 0 else "below"
     reason = f"{note}{spec.width:g} robust SDs ({peak.sd:.3f}) {where} the main peak at {peak.position:.2f}"
     return _within_bounds(spec, counts, "tail", value, low, high, reason, peak.position)
+
+
+def _mixture(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) -> CutDecision:
+    """A shallow valley, else where a second population outweighs the main one, else the tail."""
+    peak = main_peak(counts, side=spec.side)
+    near = None
+    if peak is not None:
+        near = _shallow(spec, counts, peak, rng) or _shoulder(spec, counts, peak, rng)
+    return near or _tail(spec, counts, rng, ancestors)
 
 
 def _shallow(spec: CutSpec, counts: Counts, peak: MainPeak, rng: np.random.Generator) -> CutDecision | None:
@@ -367,4 +374,4 @@ def _interval(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} to {bounds[1]:g}"
 
 
-_METHODS = {"valley": _valley, "tail": _tail, "quantile": _quantile}
+_METHODS = {"valley": _valley, "tail": _tail, "mixture": _mixture, "quantile": _quantile}

@@ -220,7 +220,7 @@ def test_a_valley_beyond_the_bounds_is_taken_only_where_it_is_clear():
 def test_a_second_population_without_a_valley_is_not_cut_away_by_the_tail():
     rng = np.random.default_rng(8)
     values = np.r_[rng.normal(0.27, 0.11, 40_000), rng.normal(0.55, 0.07, 4_000)]
-    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="tail")
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="mixture")
     decision = fit_cut(spec, count_events(values))
     assert (decision.status, decision.method) == ("fallback", "mixture")
     assert decision.low <= decision.value <= decision.high
@@ -231,5 +231,5 @@ def test_a_second_population_without_a_valley_is_not_cut_away_by_the_tail():
 def test_one_population_however_skewed_is_not_taken_for_two(skew):
     z = np.random.default_rng(9).standard_normal(40_000)
     values = 0.3 + 0.09 * (z + 0.5 * skew * (z * z - 1))
-    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="tail")
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="mixture")
     assert fit_cut(spec, count_events(values)).method == "tail"

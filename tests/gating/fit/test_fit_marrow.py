@@ -86,3 +86,10 @@ def test_without_precursors_mature_b_cells_are_not_called_precursors():
     b_cells = marrow.labels == "b_cell"
     assert marrow.gated.members("b_cells")[b_cells & marrow.flowing].mean() > 0.85
     assert marrow.gated.count("b_precursors") < 0.15 * b_cells.sum()
+
+
+def test_bright_autofluorescence_makes_no_plasma_cells():
+    """Cells that glow form a second population in CD138's channel: it must not be taken for plasma cells."""
+    law = replace(LAWS["crowded"], autofluorescence=5.4)
+    marrow = gate_marrow(law, draw_donor(law, 960), "1", plasma_fraction=0.0, clone=None, n_clonal=None)
+    assert (marrow.gated.members("plasma_cells") & (marrow.labels != "doublet")).sum() <= 3
