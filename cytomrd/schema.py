@@ -101,6 +101,7 @@ POPULATIONS = (
     Column("n_parent", "integer", "events in its parent", "events"),
     Column("fraction_of_parent", "number", "n_events / n_parent"),
     Column("fraction_of_nucleated", "number", "n_events / nucleated cells; empty where the panel has none"),
+    Column("n_removed_by_time_qc", "integer", "events that would be in the population without time QC", "events"),
 )
 
 QC = (

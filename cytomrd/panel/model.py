@@ -112,7 +112,9 @@ class CutSpec(_Spec):
     main peak, on ``side``), ``quantile`` (of the population ``on``), ``control`` (``quantile`` of the
     population in the control sample), ``fixed`` (``value``). ``bounds`` and ``value`` are on the
     transformed scale, 0 to 1. ``fallback`` says what to do without evidence, with ``value`` (where given)
-    as the last resort; ``none`` is no call.
+    as the last resort; ``none`` is no call. ``mixture`` is the place where a second population outweighs the
+    flank of the main peak, else the tail: it keeps cells that the tail would lose, at the price of strangers where
+    other cells make up the second population.
     """
 
     name: str
@@ -124,7 +126,7 @@ class CutSpec(_Spec):
     width: float = Field(default=4.0, gt=0, allow_inf_nan=False)
     quantile: Fraction = 0.999
     value: Finite | None = None
-    fallback: Literal["tail", "quantile", "fixed", "none"] = "tail"
+    fallback: Literal["tail", "mixture", "quantile", "fixed", "none"] = "tail"
     min_events: int = Field(default=50, ge=1)
     description: str = ""
 

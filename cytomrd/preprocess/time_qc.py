@@ -17,7 +17,9 @@ MIN_BINS = 8
 MAX_Z = 6.0
 MIN_RATE_FACTOR = 1.6
 MIN_SHIFT = 0.03
+MIN_SHIFT_SLOW = 0.01
 MAX_REMOVED = 0.5
+PERCENTILES = (0.2, 0.5, 0.8)
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,12 @@ def check_time(times: np.ndarray, values: np.ndarray, channels: tuple[str, ...] 
     """Find stretches that a clog, a bubble, a burst or a shifted signal has spoilt.
 
     The acquisition is cut into up to 200 bins of equally many events and 30 ticks of the clock or more. A bin is
-    left out when its rate differs from the median rate by 6 robust SDs and a
-    factor of 1.6, or when a channel's median, or its 20th or 80th percentile
-    with it, lies 6 robust SDs and 0.03 of the scale from its median over bins.
-    Slow drift is reported and not removed: leaving events out would not mend it.
+    left out when a channel's signal has moved: two of its 20th, 50th and 80th percentiles lie
+    0.03 of the scale, 6 robust SDs, and more than the counting of events explains, from their medians over
+    bins. A burst (6 robust SDs and a factor of 1.6 above the median rate) is left out, since events then
+    coincide. A stretch that is as much slower is left out where a signal has moved with it, by
+    0.01 of the scale: a clog dims what passes it, while a pause spoils nothing, and rare
+    cells are not given away for it. Slow drift is reported and not removed: leaving events out would not mend it.
 
     Parameters
     ----------
@@ -92,11 +96,16 @@ def check_time(times: np.ndarray, values: np.ndarray, channels: tuple[str, ...] 
     edges = np.linspace(0, len(times), n_bins + 1).astype(int)
     starts = times[edges[:-1]]
     stops = np.r_[starts[1:], np.nextafter(times[-1], np.inf)]
-    bad_rate = _bad_rates(_rates(times, edges))
     levels = _levels(values, edges)
-    bad_level = _bad_levels(levels)
+    moved = _moved(values, edges, levels)
+    bad_level = moved(MIN_SHIFT)
+    burst, slow = _bad_rates(_rates(times, edges))
+    clogged, paused = _clogs_and_pauses(slow, bad_level | moved(MIN_SHIFT_SLOW))
+    bad_rate = burst | clogged
     bad = bad_rate | bad_level.any(axis=1)
     drift = _drift(levels)
+    for a, b in _runs(paused & ~bad):
+        notes.append(f"time {starts[a]:g} to {stops[b]:g} is slow, but no signal has moved with it: kept")
     if bad.mean() > MAX_REMOVED:
         notes.append(
             f"{100 * bad.mean():.0f} % of the acquisition departs from its own median: there is no steady majority "
@@ -133,24 +142,47 @@ def _rates(times: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return (np.diff(edges) - 1) / PARTS / np.maximum(spans, shortest)
 
 
-def _bad_rates(rates: np.ndarray) -> np.ndarray:
-    log_rate = np.log(rates)
-    difference = np.abs(log_rate - np.median(log_rate))
-    return (difference > MAX_Z * _robust_sd(difference)) & (difference > np.log(MIN_RATE_FACTOR))
+def _bad_rates(rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bins that are much faster than the median bin, and bins that are much slower."""
+    difference = np.log(rates) - np.median(np.log(rates))
+    size = np.abs(difference)
+    far = (size > MAX_Z * _robust_sd(size)) & (size > np.log(MIN_RATE_FACTOR))
+    return far & (difference > 0), far & (difference < 0)
+
+
+def _clogs_and_pauses(slow: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slow bins in a run in which a signal has moved, and those of the other runs."""
+    clogged = np.zeros_like(slow)
+    for a, b in _runs(slow):
+        clogged[a : b + 1] = moved[a : b + 1].any()
+    return clogged, slow & ~clogged
 
 
 def _levels(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """20th, 50th and 80th percentiles by bin: array of shape (n_bins, 3, n_channels)."""
-    return np.stack([np.quantile(values[a:b], (0.2, 0.5, 0.8), axis=0) for a, b in pairwise(edges)])
+    return np.stack([np.quantile(values[a:b], PERCENTILES, axis=0) for a, b in pairwise(edges)])
 
 
-def _bad_levels(levels: np.ndarray) -> np.ndarray:
-    """True for each bin and channel where at least two of the three percentiles have moved together."""
-    shift = levels - np.median(levels, axis=0)
-    sd = 1.4826 * np.median(np.abs(shift), axis=0)
-    moved = (np.abs(shift) > MAX_Z * sd) & (np.abs(shift) > MIN_SHIFT)
-    same_way = np.maximum((moved & (shift > 0)).sum(axis=1), (moved & (shift < 0)).sum(axis=1))
-    return same_way >= 2
+def _moved(values: np.ndarray, edges: np.ndarray, levels: np.ndarray):
+    """A function of the least shift: for each bin and channel, have two of the three percentiles moved together?
+
+    Between two populations a percentile leaps when their shares change by little. So it is also asked how many
+    of the bin's events lie below the usual percentile, against the counting error of that number.
+    """
+    usual = np.median(levels, axis=0)
+    shift = levels - usual
+    below = np.stack([(values[None, a:b] < usual[:, None]).mean(axis=1) for a, b in pairwise(edges)])
+    excess = np.abs(below - np.median(below, axis=0))
+    share = np.array(PERCENTILES)[:, None]
+    counting = np.sqrt(share * (1 - share) / np.diff(edges).min())
+    far = np.abs(shift) > MAX_Z * 1.4826 * np.median(np.abs(shift), axis=0)
+    far &= excess > MAX_Z * np.maximum(counting, 1.4826 * np.median(excess, axis=0))
+
+    def by(least: float) -> np.ndarray:
+        large = far & (np.abs(shift) > least)
+        return np.maximum((large & (shift > 0)).sum(axis=1), (large & (shift < 0)).sum(axis=1)) >= 2
+
+    return by
 
 
 def _drift(levels: np.ndarray) -> float:

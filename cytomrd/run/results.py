@@ -11,7 +11,7 @@ import numpy as np
 from cytomrd import schema
 from cytomrd.gating.gates import BooleanGate, GatingStrategy, Operand, QuadrantGate
 from cytomrd.gating.gating_ml import write_gating_ml
-from cytomrd.run.model import FileResult, RunResult, SampleResult
+from cytomrd.run.model import FileResult, PopulationCount, RunResult, SampleResult
 from cytomrd.schema import Column, table_to_csv
 
 __all__ = ["gates_file", "merge_strategies", "result_tables", "safe_name", "write_result_files"]
@@ -108,10 +108,18 @@ def _population_rows(run: RunResult) -> tuple[list[dict[str, object]], tuple[Col
                     "n_parent": count.n_parent,
                     "fraction_of_parent": count.fraction_of_parent,
                     "fraction_of_nucleated": count.fraction_of_nucleated,
+                    "n_removed_by_time_qc": _removed_by_time(file, count),
                     **{f"median_intensity_{m}": count.median_intensity.get(m) for m in markers},
                 }
             )
     return rows, medians
+
+
+def _removed_by_time(file: FileResult, count: PopulationCount) -> int:
+    """What time QC took from a population; from the time gate itself, what it left out of its parent."""
+    if not file.n_without_qc:
+        return 0
+    return file.n_without_qc.get(count.population, count.n_parent) - count.n_events
 
 
 def _qc_rows(run: RunResult) -> Iterator[dict[str, object]]:

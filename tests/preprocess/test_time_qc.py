@@ -25,15 +25,29 @@ def test_a_steady_acquisition_loses_nothing():
         assert check_time(*acquisition(seed)).removed == ()
 
 
-@pytest.mark.parametrize("factor", [0.15, 0.4, 3.0])
-def test_a_clog_or_burst_is_removed(factor):
+@pytest.mark.parametrize(("factor", "signal"), [(0.15, 0.0), (0.4, 0.0), (3.0, 0.0), (0.15, -0.028), (0.4, -0.028)])
+def test_a_burst_or_a_clog_that_dims_is_removed_and_a_pause_is_kept(factor, signal):
     times, values = acquisition(0)
     steps = np.diff(times, prepend=0)
     steps[20_000:24_000] /= factor
     times = np.cumsum(steps)
-    bad = removed(check_time(times, values), times)
+    values[20_000:24_000] += signal
+    qc = check_time(times, values)
+    bad = removed(qc, times)
+    if factor < 1 and signal == 0:
+        assert not bad.any()
+        assert any("slow" in note and "kept" in note for note in qc.notes)
+        return
     assert bad[20_300:23_700].all()
     assert bad[:19_700].sum() + bad[24_300:].sum() == 0
+
+
+def test_a_percentile_that_leaps_between_populations_is_not_a_shifted_signal():
+    """A few events more or less, and the median and the 80th percentile of this mixture are in another population."""
+    rng = np.random.default_rng(5)
+    times = np.cumsum(rng.exponential(1e-3, 60_000))
+    values = rng.choice([0.1, 0.4, 0.7], (60_000, 1), p=[0.43, 0.33, 0.24]) + rng.normal(0, 0.02, (60_000, 1))
+    assert check_time(times, values).removed == ()
 
 
 def test_a_shifted_signal_is_removed_and_named():

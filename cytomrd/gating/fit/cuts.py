@@ -16,12 +16,12 @@ import numpy as np
 
 from cytomrd.gating.fit.density import (
     GRID,
-    MIN_DEPTH,
     STEP,
     Counts,
     MainPeak,
     Valley,
     density_at,
+    excess_beyond,
     find_valley,
     main_peak,
     valley_positions,
@@ -35,6 +35,9 @@ INTERVAL = (0.025, 0.975)
 MAX_SHIFT = 0.25
 MAX_SPLIT = 0.3
 MAX_MISS = 0.04
+MISS_DEPTH = 2.0
+SHALLOW_DEPTH = 1.1
+SHALLOW_SDS = 2.0
 
 Status = Literal["fitted", "fallback", "fixed", "control", "no_call"]
 
@@ -48,7 +51,8 @@ class CutDecision:
     name, marker
         Of the panel's cut.
     method
-        How the value came about: ``"valley"``, ``"tail"``, ``"quantile"``, ``"control"`` or ``"fixed"``.
+        How the value came about: ``"valley"``, ``"tail"``, ``"mixture"``, ``"quantile"``, ``"control"`` or
+        ``"fixed"``.
     value, low, high
         The cut and its 95 % bootstrap interval on the transformed scale; None without a call.
     status
@@ -170,8 +174,11 @@ def _valley(spec: CutSpec, counts: Counts, rng: np.random.Generator, _ancestors)
 
 def _valley_of(spec: CutSpec, counts: Counts, rng: np.random.Generator) -> tuple[float, float, float, str] | None:
     valley = find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
-    if valley is None:
-        return None
+    return None if valley is None else _described(spec, counts, valley, rng)
+
+
+def _described(spec: CutSpec, counts: Counts, valley: Valley, rng) -> tuple[float, float, float, str]:
+    """The cut at a valley, its bootstrap interval, and the evidence in words."""
     value = float(np.clip(valley.position, *spec.bounds))
     positions = valley_positions(_resampled(counts, rng), valley, spec.bounds)
     low, high = np.quantile(positions, INTERVAL)
@@ -193,7 +200,7 @@ def _valley_beside(spec: CutSpec, counts: Counts) -> Valley | None:
     held = float(np.clip(valley.position, *spec.bounds))
     at_bound, lower_peak = density_at(counts, held), min(density_at(counts, p) for p in (valley.left, valley.right))
     between = valley.left < held < valley.right
-    return valley if between and at_bound * MIN_DEPTH <= lower_peak else None
+    return valley if between and at_bound * MISS_DEPTH <= lower_peak else None
 
 
 def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) -> CutDecision:
@@ -202,6 +209,8 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     if peak is None:
         return _no_call(spec, counts, "no main peak to measure a tail from")
     note = ""
+    if spec.method == "valley" and (shallow := _shallow(spec, counts, peak, rng)) is not None:
+        return shallow
     beyond = peak.position > spec.bounds[1] if side == "upper" else peak.position < spec.bounds[0]
     if beyond:
         # The main peak lies on the far side of where the cut may be: it is the other population.
@@ -216,6 +225,58 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     where = "above" if sign > 0 else "below"
     reason = f"{note}{spec.width:g} robust SDs ({peak.sd:.3f}) {where} the main peak at {peak.position:.2f}"
     return _within_bounds(spec, counts, "tail", value, low, high, reason, peak.position)
+
+
+def _mixture(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) -> CutDecision:
+    """A shallow valley, else where a second population outweighs the main one, else the tail."""
+    peak = main_peak(counts, side=spec.side)
+    near = None
+    if peak is not None:
+        near = _shallow(spec, counts, peak, rng) or _shoulder(spec, counts, peak, rng)
+    return near or _tail(spec, counts, rng, ancestors)
+
+
+def _shallow(spec: CutSpec, counts: Counts, peak: MainPeak, rng: np.random.Generator) -> CutDecision | None:
+    """A valley that is real but shallow, nearer to the main peak than its tail would be cut.
+
+    Two broad populations that overlap leave no deep valley; the tail of the larger one would take in half of
+    the smaller. It must stand well off the main peak, since the top of one population has dents too.
+    """
+    valley = find_valley(counts, spec.bounds, min_depth=SHALLOW_DEPTH)
+    if valley is None:
+        return None
+    sign = 1.0 if spec.side == "upper" else -1.0
+    if not SHALLOW_SDS <= sign * (valley.position - peak.position) / peak.sd <= spec.width:
+        return None
+    value, low, high, reason = _described(spec, counts, valley, rng)
+    return _decision(spec, "valley", value, low, high, "fitted", f"a shallow {reason}", counts)
+
+
+def _shoulder(spec: CutSpec, counts: Counts, peak: MainPeak, rng: np.random.Generator) -> CutDecision | None:
+    """Where a second population outweighs the flank of the main peak, nearer than the tail would be cut."""
+    found = excess_beyond(counts, peak, side=spec.side)
+    if found is None:
+        return None
+    place, n_excess = found
+    sign = 1.0 if spec.side == "upper" else -1.0
+    value = float(np.clip(place, *spec.bounds))
+    # The panel's bound may hold the cut farther out, never nearer to the main peak.
+    if sign * (value - place) < 0 or sign * (value - peak.position) > spec.width * peak.sd:
+        return None
+    values = []
+    for bins in _resampled(counts, rng, 60):
+        resampled = Counts(bins, counts.n_events)
+        other = main_peak(resampled, side=spec.side)
+        again = excess_beyond(resampled, other, side=spec.side) if other is not None else None
+        values += [again[0]] if again is not None else []
+    low, high = np.clip(np.quantile(values, INTERVAL), *spec.bounds) if values else (value, value)
+    reason = (
+        f"a second population outweighs the flank of the main peak at {peak.position:.2f} from {place:.2f} on: "
+        f"{n_excess:.0f} events more than on its other flank"
+    )
+    if value != place:
+        reason += f"; held at the panel's bound {value:g}"
+    return _decision(spec, "mixture", value, low, high, "fitted", reason, counts)
 
 
 def _borrowed(spec: CutSpec, counts: Counts, peak: MainPeak, ancestors) -> CutDecision | None:
@@ -313,4 +374,4 @@ def _interval(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} to {bounds[1]:g}"
 
 
-_METHODS = {"valley": _valley, "tail": _tail, "quantile": _quantile}
+_METHODS = {"valley": _valley, "tail": _tail, "mixture": _mixture, "quantile": _quantile}

@@ -21,6 +21,7 @@ MIN_Z = 4.0
 DEEP = 4.0
 MIN_BANDWIDTHS = 3
 MIN_SIDE_EVENTS = 300
+MIN_EXCESS_SDS = 2.0
 
 GRID = LOW + STEP * (np.arange(BINS) + 0.5)
 """Centres of the grid's bins on the transformed scale, array of shape (1000,)."""
@@ -152,13 +153,43 @@ def main_peak(counts: Counts, *, side: str = "upper", within: tuple[float, float
     return MainPeak(position, float(sd))
 
 
+def excess_beyond(counts: Counts, peak: MainPeak, *, side: str = "upper") -> tuple[float, float] | None:
+    """Where a second population outweighs the main one, seen as an excess over the mirror image of its other flank.
+
+    A single population, skewed or not, departs from its mirror image close to its peak; a second one at a
+    distance. So the excess counts only where it is largest 2 robust SDs or more from the peak, and it must
+    be 4 standard deviations of counting.
+
+    Returns
+    -------
+    The place where both are equally dense, and the events in excess beyond it; None without the evidence.
+    """
+    density = smooth(counts.bins, _pilot_bandwidth(counts))
+    if side == "lower":
+        density = density[::-1]
+    centre = peak.position if side == "upper" else LOW + HIGH - peak.position
+    mirrored = np.interp(2.0 * centre - GRID, GRID, density, left=0.0, right=0.0)
+    beyond = np.flatnonzero(centre < GRID)
+    excess = (density - mirrored)[beyond]
+    top = int(np.argmax(excess))
+    if GRID[beyond[top]] < centre + MIN_EXCESS_SDS * peak.sd or excess[top] <= mirrored[beyond[top]]:
+        return None
+    below = np.flatnonzero(excess[:top] <= mirrored[beyond[:top]])
+    first = int(below[-1]) + 1 if below.size else 0
+    n_excess = float(excess[first:].sum())
+    if n_excess < MIN_Z * np.sqrt(density[beyond[first:]].sum() + mirrored[beyond[first:]].sum() + 1.0):
+        return None
+    place = float(GRID[beyond[first]])
+    return (place if side == "upper" else LOW + HIGH - place), n_excess
+
+
 def density_at(counts: Counts, position: float) -> float:
     """Density at a position as a fraction of that at the highest peak."""
     density = smooth(counts.bins, _pilot_bandwidth(counts))
     return float(np.interp(position, GRID, density) / density.max())
 
 
-def find_valley(counts: Counts, bounds: tuple[float, float]) -> Valley | None:
+def find_valley(counts: Counts, bounds: tuple[float, float], *, min_depth: float = MIN_DEPTH) -> Valley | None:
     """Find the valley that best parts the events within ``bounds``, if there is one.
 
     A valley counts at one smoothing width when the lower of the peaks beside it (the
@@ -166,7 +197,8 @@ def find_valley(counts: Counts, bounds: tuple[float, float]) -> Valley | None:
     times denser and 4 standard deviations of counting above it; it is accepted when it
     does so at three widths or more out of nine (0.006 to 0.096 of the scale). Among
     accepted valleys that are four times deep or more, the one with more events on its
-    smaller side wins; otherwise the deeper.
+    smaller side wins; otherwise the deeper. They are compared at one width, since every valley is deep under
+    narrow smoothing.
 
     Parameters
     ----------
@@ -174,6 +206,8 @@ def find_valley(counts: Counts, bounds: tuple[float, float]) -> Valley | None:
         Binned events.
     bounds
         The valley lies in this closed interval of the transformed scale.
+    min_depth
+        Another depth than 1.3.
 
     Examples
     --------
@@ -187,18 +221,19 @@ def find_valley(counts: Counts, bounds: tuple[float, float]) -> Valley | None:
     """
     found = []
     for bandwidth in BANDWIDTHS:
-        found += _valleys_at(counts, bandwidth, bounds)
-    best, best_rank = None, None
-    for group in _grouped(found):
-        if len({v.bandwidth for v in group}) < MIN_BANDWIDTHS:
-            continue
-        typical = sorted(group, key=lambda v: v.bandwidth)[len(group) // 2]
-        n_bandwidths = len({v.bandwidth for v in group})
-        valley = Valley(**{**_fields(typical), "n_bandwidths": n_bandwidths})
-        rank = (min(valley.depth, DEEP), valley.minor)
-        if best_rank is None or rank > best_rank:
-            best, best_rank = valley, rank
-    return best
+        found += _valleys_at(counts, bandwidth, bounds, min_depth)
+    groups = [g for g in _grouped(found) if len({v.bandwidth for v in g}) >= MIN_BANDWIDTHS]
+    if not groups:
+        return None
+    common = min(max(v.bandwidth for v in g) for g in groups)
+
+    def rank(group: list[Valley]) -> tuple[float, float]:
+        seen = min(group, key=lambda v: abs(v.bandwidth - common))
+        return min(seen.depth, DEEP), seen.minor
+
+    best = max(groups, key=rank)
+    typical = sorted(best, key=lambda v: v.bandwidth)[len(best) // 2]
+    return Valley(**{**_fields(typical), "n_bandwidths": len({v.bandwidth for v in best})})
 
 
 def valley_positions(resampled: np.ndarray, valley: Valley, bounds: tuple[float, float]) -> np.ndarray:
@@ -228,7 +263,7 @@ def _pilot_bandwidth(counts: Counts) -> float:
     return float(np.clip(0.9 * spread * counts.n_within**-0.2, 0.004, 0.04))
 
 
-def _valleys_at(counts: Counts, bandwidth: float, bounds: tuple[float, float]) -> list[Valley]:
+def _valleys_at(counts: Counts, bandwidth: float, bounds: tuple[float, float], min_depth: float) -> list[Valley]:
     density = smooth(counts.bins, bandwidth)
     # A smoothed bin stands for the events of about 3.5 bandwidths: that number is what counting errors apply to.
     effective = density * (2.0 * np.sqrt(np.pi) * bandwidth / STEP)
@@ -243,7 +278,7 @@ def _valleys_at(counts: Counts, bandwidth: float, bounds: tuple[float, float]) -
         lower_peak = min(effective[left], effective[right])
         z = np.sqrt(2.0) * (np.sqrt(lower_peak + 0.375) - np.sqrt(floor + 0.375))
         depth = (lower_peak + 0.5) / (floor + 0.5)
-        if z < MIN_Z or depth < MIN_DEPTH:
+        if z < MIN_Z or depth < min_depth:
             continue
         share = cumulative[middle] / cumulative[-1]
         found.append(

@@ -22,7 +22,7 @@ class FittedGates:
     decisions
         One for each cut whose channel the tube has, in the panel's order.
     axes
-        Marker to the axis that the gates use.
+        Marker to the axis that the gates use; channels that recorded nothing are left out.
     time_removed
         Intervals ``(start, stop)`` of the time channel that time QC left out.
     notes

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cytomrd.errors import GateError
+from cytomrd.gating.fit.scatter import scatter_steps
 from cytomrd.gating.fit.widths import logicle_width
 from cytomrd.gating.gates import FROM_FILE, UNCOMPENSATED, Dimension
 from cytomrd.panel import ChannelSpec, TransformSpec, TubeSpec
@@ -37,7 +38,8 @@ def fit_axes(
 
     T is the panel's, else the channel's range in the file (``$PnR`` over the gain), else,
     for events in memory, the power of two that holds every signal channel; it is raised
-    where the data exceed it, since a scale must hold its events. The logicle
+    where the data exceed it, since a scale must hold its events. Scatter whose gain
+    is far from usual is doubled or halved to where panels expect cells. The logicle
     width comes from the compensated negatives unless the panel gives one. Time stays in
     its own unit.
 
@@ -68,6 +70,11 @@ def fit_axes(
         notes.append(
             f"no ranges are known for these events: every scale whose top the panel leaves open ends at {shared:g}"
         )
+    steps = _scatter_steps(tube, detector_of, dataset, sample, shared)
+    for kind, n in steps.items():
+        if n:
+            notes.append(f"{kind}: cells lie {2.0 ** abs(n):g} times {'lower' if n < 0 else 'higher'} than panels "
+                         f"expect; the scale ends at {2.0**n:g} of the range")  # fmt: skip
     for spec in tube.channels:
         detector = detector_of.get(spec.marker)
         if detector is None:
@@ -82,7 +89,8 @@ def fit_axes(
             dimensions[spec.marker] = Dimension(detector, UNCOMPENSATED, None)
             continue
         values = compensated[:, index] if compensation == FROM_FILE else sample[:, index]
-        transform, note = _scale(spec, _range(dataset, index) or shared, sample[:, index], values)
+        top = _range(dataset, index) or shared
+        transform, note = _scale(spec, top, sample[:, index], values, steps.get(spec.marker[:3], 0))
         key = _key(spec.marker, transform, transforms)
         transforms[key] = transform
         dimensions[spec.marker] = Dimension(detector, compensation, key)
@@ -90,11 +98,15 @@ def fit_axes(
     return Axes(dimensions, transforms, tuple(notes))
 
 
-def _scale(spec: ChannelSpec, from_file: float | None, raw: np.ndarray, values: np.ndarray) -> tuple[Transform, str]:
+def _scale(
+    spec: ChannelSpec, from_file: float | None, raw: np.ndarray, values: np.ndarray, steps: int
+) -> tuple[Transform, str]:
     wanted = spec.transform or TransformSpec(kind="linear" if spec.role in LINEAR_ROLES else "logicle")
     top, note = wanted.T, ""
     if top is None:
         top, note = _top(spec.marker, from_file, raw)
+        if spec.role in LINEAR_ROLES and not spec.marker.upper().endswith("W"):
+            top *= 2.0**steps
     if wanted.kind == "linear":
         return Linear(T=top, A=wanted.A), note
     if wanted.kind == "log":
@@ -104,6 +116,21 @@ def _scale(spec: ChannelSpec, from_file: float | None, raw: np.ndarray, values: 
     width = wanted.W if wanted.W is not None else logicle_width(values, T=top, M=wanted.M)
     kind = Hyperlog if wanted.kind == "hyperlog" else Logicle
     return kind(T=top, W=width, M=wanted.M, A=wanted.A), note
+
+
+def _scatter_steps(tube: TubeSpec, detector_of, dataset, sample: np.ndarray, shared) -> dict[str, int]:
+    """Doublings of the scales of forward and side scatter; height follows area, and width has no gain."""
+    areas, tops = {}, {}
+    for kind in ("FSC", "SSC"):
+        spec = tube.channel(f"{kind}-A") or tube.channel(f"{kind}-H")
+        if spec is None or spec.role not in LINEAR_ROLES or spec.marker not in detector_of:
+            continue
+        if spec.transform is not None and (spec.transform.kind != "linear" or spec.transform.T is not None):
+            continue
+        index = list(dataset.detectors).index(detector_of[spec.marker])
+        areas[kind] = sample[:, index]
+        tops[kind] = _top(spec.marker, _range(dataset, index) or shared, sample[:, index])[0]
+    return scatter_steps(areas, tops)
 
 
 def _top(marker: str, from_file: float | None, raw: np.ndarray) -> tuple[float, str]:

@@ -47,7 +47,7 @@ from cytomrd.preprocess.time_qc import check_time
 __all__ = ["fit_gates"]
 
 EVERYTHING = -1e30
-MIN_ELLIPSE_EVENTS = 50
+MIN_EVENTS = 50
 
 
 class _Missing(Exception):
@@ -60,7 +60,7 @@ class _Missing(Exception):
 
 @dataclass(eq=False)
 class _Fit:
-    """State of one fit."""
+    """State of one fit; ``silent`` says of each marker without signal what its channel holds."""
 
     panel: Panel
     tube: TubeSpec
@@ -72,6 +72,7 @@ class _Fit:
     decisions: dict[str, CutDecision] = field(default_factory=dict)
     left_out: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    silent: Mapping[str, str] = field(default_factory=dict)
     time_removed: tuple[tuple[float, float], ...] = ()
     drift: float | None = None
     _strategy: GatingStrategy | None = None
@@ -133,28 +134,71 @@ def fit_gates(
     Raises
     ------
     GateError
-        If a population that is not optional lacks a channel, or a cut that it needs has no call:
-        the message names the cut, the evidence and the remedy.
+        If a population that is not optional lacks a channel, a cut that it needs has no call, or hardly an event
+        is in the assay's denominator: the message names the cut, the evidence and the remedy.
     """
     tube = panel.tube(tube_id)
     sample = read_sample(dataset)
+    if len(sample) < MIN_EVENTS:
+        raise GateError(f"the file has {len(sample)} events, {MIN_EVENTS} needed to fit a gate; acquire more")
     if progress is not None:
         progress(dataset.n_events)
     axes = fit_axes(tube, match.detector_of, dataset, sample, spillover)
     fit = _Fit(panel, tube, EventSource(dataset, spillover, sample, n_threads), axes, controls or {}, random_state)
     fit.notes.extend(axes.notes)
+    fit.silent = _silent_channels(tube, axes, dataset.detectors, sample)
+    fit.notes.extend(f"{marker} recorded nothing: {why}; it is not used" for marker, why in fit.silent.items())
+    denominator = _denominator(panel)
     for spec in panel.populations_of(tube_id):
         _add_population(fit, spec)
+        if spec.name == denominator:
+            _check_denominator(fit, denominator)
     for cut in panel.cuts:
         if fit.axis(cut.marker) is not None and (cut.on == ROOT or cut.on in fit.strategy.populations):
             _decide(fit, cut)
     return FittedGates(
         strategy=fit.strategy,
         decisions=tuple(fit.decisions[c.name] for c in panel.cuts if c.name in fit.decisions),
-        axes=axes.dimensions,
+        axes={m: d for m, d in axes.dimensions.items() if m not in fit.silent},
         time_removed=fit.time_removed,
         notes=tuple(fit.notes),
         drift=fit.drift,
+    )
+
+
+def _silent_channels(tube: TubeSpec, axes: Axes, detectors, sample: np.ndarray) -> dict[str, str]:
+    """Markers whose channel holds one value throughout, or none: a dead detector, not a negative population."""
+    silent = {}
+    for channel in tube.channels:
+        axis = axes.dimensions.get(channel.marker)
+        if axis is None or channel.role == "time":
+            continue
+        values = sample[:, list(detectors).index(axis.channel)]
+        values = values[np.isfinite(values)]
+        if not values.size:
+            silent[channel.marker] = "no event has a finite value"
+        elif values.min() == values.max():
+            silent[channel.marker] = f"every event has the same value, {values[0]:g}"
+    return silent
+
+
+def _denominator(panel: Panel) -> str | None:
+    """The population that every result is a fraction of, where the panel has an assay."""
+    if panel.mrd is not None:
+        return panel.mrd.nucleated
+    return panel.car_nk.leukocytes if panel.car_nk is not None else None
+
+
+def _check_denominator(fit: _Fit, name: str) -> None:
+    """Nothing is built on an empty parent: further cuts would be the panel's numbers and not the sample's."""
+    n_events = int(fit.source.members(name, fit.strategy).sum())
+    if n_events >= MIN_EVENTS:
+        return
+    path = [f"{p} {int(fit.source.members(p, fit.strategy).sum())}" for p in fit.strategy.gate_path(name)]
+    cuts = "; ".join(f"cut {d.name}: {d.reason}" for d in fit.decisions.values() if d.status != "fitted")
+    raise GateError(
+        f"{n_events} of {len(fit.source.sample)} events are {name!r}, {MIN_EVENTS} needed to go on "
+        f"(events by gate: {', '.join(path)}{'; ' + cuts if cuts else ''}); look at the scatter, or acquire more"
     )
 
 
@@ -189,6 +233,8 @@ def _axis_or_missing(fit: _Fit, marker: str, *, excludes: bool) -> Dimension:
     if axis is None:
         there = ", ".join(fit.axes.dimensions)
         raise _Missing(f"this file has no channel {marker!r} (matched: {there})", excludes=excludes)
+    if marker in fit.silent:
+        raise _Missing(f"{marker} recorded nothing: {fit.silent[marker]}; check the detector", excludes=excludes)
     return axis
 
 
@@ -237,19 +283,29 @@ def _phenotype_gates(fit: _Fit, spec: PopulationSpec) -> list[Gate]:
     specs = {c.name: c for c in fit.panel.cuts}
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
+    skipped: list[_Missing] = []
     for name, positive in parse_phenotype(spec.gate.phenotype):
         cut = specs[name]
-        _axis_or_missing(fit, cut.marker, excludes=not positive)
+        try:
+            _axis_or_missing(fit, cut.marker, excludes=not positive)
+        except _Missing as missing:
+            if positive or not spec.optional:
+                raise
+            skipped.append(missing)
+            continue
         decision = _decide(fit, cut)
         if decision.status == "no_call":
             raise _Missing(
                 f"cut {name!r} on {cut.marker} has no call ({decision.reason}); look at the marker in {cut.on!r}, "
                 "give the cut a control or a fixed value in the panel, or acquire more events",
-                excludes=not positive,
+                excludes=False,
             )
         side = lows if positive else highs
         side[cut.marker] = (max if positive else min)(side.get(cut.marker, decision.value), decision.value)
     markers = tuple(dict.fromkeys((*lows, *highs)))
+    if skipped and not markers:
+        raise skipped[0]
+    fit.notes.extend(f"{spec.name}: {s.why}; nothing is excluded by it" for s in skipped)
     for marker in markers:
         if lows.get(marker, -np.inf) >= highs.get(marker, np.inf):
             raise _Missing(
@@ -323,6 +379,9 @@ def _decide(fit: _Fit, cut: CutSpec) -> CutDecision:
 
 def _fit_one(fit: _Fit, cut: CutSpec) -> CutDecision:
     axis = fit.axes.dimensions[cut.marker]
+    if cut.marker in fit.silent:
+        why = f"{cut.marker} recorded nothing: {fit.silent[cut.marker]}"
+        return CutDecision(cut.name, cut.marker, cut.method, None, None, None, "no_call", why, 0, on=cut.on)
     if cut.name in fit.controls and cut.method == "control":
         decision = control_decision(cut, fit.controls[cut.name], axis, fit.axes.transforms)
         if decision is not None:

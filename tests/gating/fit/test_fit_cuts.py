@@ -182,3 +182,54 @@ def test_a_wide_valley_just_beyond_the_bounds_is_held_at_them():
     assert (decision.status, decision.method, decision.value) == ("fitted", "valley", 0.49)
     assert "held at the panel's bound" in decision.reason
     assert fit_cut(spec(bounds=(0.6, 0.75)), counts).method == "tail"
+
+
+def test_a_narrow_dent_far_out_does_not_win_over_the_broad_valley():
+    """Narrow smoothing makes any dent deep: the valley between the two large populations is the one."""
+    rng = np.random.default_rng(4)
+    values = np.r_[rng.normal(0.27, 0.05, 15_700), rng.normal(0.55, 0.05, 2_700), rng.normal(0.74, 0.03, 140)]
+    decision = fit_cut(CutSpec(name="CD56", marker="CD56", on="cells", bounds=(0.3, 0.75)), count_events(values))
+    assert decision.status == "fitted"
+    assert 0.36 < decision.value < 0.47
+
+
+def test_two_broad_populations_part_where_they_meet_and_not_at_a_far_tail():
+    rng = np.random.default_rng(5)
+    values = np.r_[rng.normal(0.28, 0.1, 34_000), rng.normal(0.595, 0.08, 6_300)]
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="tail")
+    decision = fit_cut(spec, count_events(values))
+    assert decision.status == "fallback"
+    assert "shallow" in decision.reason
+    assert 0.45 < decision.value < 0.56
+
+
+def test_one_broad_population_has_no_shallow_valley():
+    for seed in range(20):
+        values = np.random.default_rng(seed).normal(0.3, 0.1, 40_000)
+        spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="tail")
+        assert "shallow" not in fit_cut(spec, count_events(values)).reason
+
+
+def test_a_valley_beyond_the_bounds_is_taken_only_where_it_is_clear():
+    rng = np.random.default_rng(6)
+    values = np.r_[rng.normal(0.55, 0.035, 20_000), rng.normal(0.67, 0.035, 20_000)]
+    spec = CutSpec(name="CD45", marker="CD45", on="viable", bounds=(0.2, 0.6), fallback="fixed", value=0.4)
+    assert fit_cut(spec, count_events(values)).value == 0.4
+
+
+def test_a_second_population_without_a_valley_is_not_cut_away_by_the_tail():
+    rng = np.random.default_rng(8)
+    values = np.r_[rng.normal(0.27, 0.11, 40_000), rng.normal(0.55, 0.07, 4_000)]
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="mixture")
+    decision = fit_cut(spec, count_events(values))
+    assert (decision.status, decision.method) == ("fallback", "mixture")
+    assert decision.low <= decision.value <= decision.high
+    assert 0.45 < decision.value < 0.57
+
+
+@pytest.mark.parametrize("skew", [-0.15, 0.0, 0.15, 0.3])
+def test_one_population_however_skewed_is_not_taken_for_two(skew):
+    z = np.random.default_rng(9).standard_normal(40_000)
+    values = 0.3 + 0.09 * (z + 0.5 * skew * (z * z - 1))
+    spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="mixture")
+    assert fit_cut(spec, count_events(values)).method == "tail"

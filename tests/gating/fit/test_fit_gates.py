@@ -217,7 +217,7 @@ def test_dead_channels_end_in_a_reason(spoil):
     dataset, spillover, _, _ = blood(n=5_000)
     events = dataset.events.copy()
     events[:, 3] = {"equal": 777.0, "zero": 0.0, "nan": np.nan}[spoil]
-    with pytest.raises(GateError, match=r"cut 'CD\d+'|singlets|cut 'cells'"):
+    with pytest.raises(GateError, match=r"'cd3_negative' cannot be gated: CD3 recorded nothing"):
         fit_gates(ArrayDataset(events, DETECTORS), panel(), "1", match=match(), spillover=spillover)
 
 
@@ -237,3 +237,20 @@ def test_a_control_outside_the_bounds_is_used_and_said():
     fitted = fit_gates(dataset, panel(), "1", match=match(), spillover=spillover, controls={"CAR": control})
     assert fitted.decisions[-1].status == "control"
     assert "outside the panel's" in fitted.decisions[-1].reason
+
+
+def test_an_optional_population_is_never_opened_for_want_of_a_call():
+    """Without a call on its excluding sign it used to pass every event of its parent, its other signs forgotten."""
+    cuts = [*(c.model_dump() for c in panel().cuts[:3]),
+            {"name": "CAR", "marker": "CAR", "on": "nk", "bounds": (0.4, 0.9), "fallback": "none"}]  # fmt: skip
+    extra = {"name": "plain_nk", "parent": "nk", "gate": {"kind": "phenotype", "phenotype": "CD56+ CAR-"},
+             "optional": True}  # fmt: skip
+    asked = panel([*(p.model_dump() for p in panel().populations), extra], cuts)
+    dataset, spillover, _, _ = blood(car=0.0)
+    fitted = fit_gates(dataset, asked, "1", match=match(), spillover=spillover)
+    assert "plain_nk" not in fitted.strategy.populations
+    assert any("plain_nk" in note and "left out" in note for note in fitted.notes)
+    # A channel that the file lacks excludes nothing, and the other signs hold.
+    fitted = fit_gates(dataset, asked, "1", match=match(without=["CAR"]), spillover=spillover)
+    assert fitted.strategy.gate("plain_nk").minimum == fitted.strategy.gate("nk").minimum
+    assert any("plain_nk" in note and "nothing is excluded" in note for note in fitted.notes)

@@ -65,3 +65,31 @@ def test_a_third_of_debris_does_not_move_the_denominator():
     nucleated = ~np.isin(marrow.labels, ("debris", "dead", "doublet"))
     assert marrow.gated.members("nucleated")[nucleated & marrow.flowing].mean() > 0.98
     assert marrow.gated.count("nucleated") == pytest.approx(nucleated.sum(), rel=0.10)
+
+
+@pytest.mark.parametrize("gain", [1.2, 4.0])
+def test_marrow_on_a_low_gain_is_gated_as_on_the_usual_one(gain):
+    law = replace(LAWS["clinical"], top=1048576.0, gain=gain, photon_noise=0.5)
+    marrow = gate_marrow(law, draw_donor(law, 940), "1")
+    whole = ~np.isin(marrow.labels, ("debris", "dead", "doublet")) & marrow.flowing
+    assert marrow.gated.members("nucleated")[whole].mean() > 0.98
+    granular = np.isin(marrow.labels, ("granulocyte", "eosinophil")) & marrow.flowing
+    assert marrow.gated.members("granular")[granular].mean() > 0.93
+    assert marrow.gated.members("plasma_cells")[np.isin(marrow.labels, PLASMA) & marrow.flowing].mean() >= 0.95
+
+
+def test_without_precursors_mature_b_cells_are_not_called_precursors():
+    law = LAWS["dim"]
+    donor = draw_donor(law, 950)
+    donor = replace(donor, abundance={**donor.abundance, "b_precursor": 0.0})
+    marrow = gate_marrow(law, donor, "1")
+    b_cells = marrow.labels == "b_cell"
+    assert marrow.gated.members("b_cells")[b_cells & marrow.flowing].mean() > 0.85
+    assert marrow.gated.count("b_precursors") < 0.15 * b_cells.sum()
+
+
+def test_bright_autofluorescence_makes_no_plasma_cells():
+    """Cells that glow form a second population in CD138's channel: it must not be taken for plasma cells."""
+    law = replace(LAWS["crowded"], autofluorescence=5.4)
+    marrow = gate_marrow(law, draw_donor(law, 960), "1", plasma_fraction=0.0, clone=None, n_clonal=None)
+    assert (marrow.gated.members("plasma_cells") & (marrow.labels != "doublet")).sum() <= 3
