@@ -22,6 +22,7 @@ from cytomrd.kernels.grid_index import interpolate_column
 from cytomrd.kernels.histograms import count_1d, count_2d
 from cytomrd.kernels.near_gates import (
     grid_of_polygon,
+    points_near_box,
     points_near_ellipsoid,
     points_near_interval,
     points_near_polygon,
@@ -159,15 +160,15 @@ def exact_scale(events: Events, transform: Transform) -> Run:
 
 def rectangle(events: Events) -> Run:
     """Three axes, an interval on each."""
-    x = events.positions[:3]
-    ends = [interval_of_positions(low, high) for low, high in zip(BOX_LOW, BOX_HIGH, strict=True)]
+    blocks = [np.ascontiguousarray(events.positions[:3, part]) for _, part in _blocks(events.n_events)]
+    intervals = np.array([interval_of_positions(low, high) for low, high in zip(BOX_LOW, BOX_HIGH, strict=True)])
+    on_scale, rows = np.ones(3, dtype=np.bool_), np.arange(3)
     member, surely = np.empty(events.n_events, dtype=np.uint8), np.empty(BLOCK, dtype=np.uint8)
 
     def run() -> np.ndarray:
-        for n, part in _blocks(member.size):
+        for positions, (n, part) in zip(blocks, _blocks(member.size), strict=True):
             member[part] = 1
-            for axis in range(3):
-                points_near_interval(x[axis, part], *ends[axis], n, member[part], surely)
+            points_near_box(positions, positions, on_scale, rows, intervals, n, member[part], surely)
         return member
 
     return run

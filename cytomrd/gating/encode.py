@@ -9,7 +9,7 @@ import numpy as np
 from cytomrd.gating.edges import Interval, interval_of_positions, interval_of_values
 from cytomrd.gating.program import BooleanStep, BoundsStep, Column, EllipsoidStep, LinearSource, PolygonStep, Program
 from cytomrd.kernels import block as of
-from cytomrd.kernels.near_gates import CELLS, grid_of_polygon
+from cytomrd.kernels.near_gates import SIDE, grid_of_polygon
 from cytomrd.preprocess.transforms import ScaleTable, scale_grid, scale_table
 
 __all__ = ["Buffers", "EncodedProgram", "encode_program", "events_in_a_block", "new_buffers"]
@@ -275,7 +275,7 @@ def _polygons(steps: list[PolygonStep], column_error: np.ndarray) -> dict[str, n
     return {
         "polygon_columns": np.array([(s.x, s.y) for s in steps], dtype=np.int64).reshape(-1, 2),
         "polygon_vertices": _ranges([vertices.add(s.vertices) for s in steps]),
-        "polygon_cells": np.array([grid[0] for grid in grids], dtype=np.uint8).reshape(-1, CELLS, CELLS),
+        "polygon_cells": np.array([grid[0] for grid in grids], dtype=np.uint8).reshape(-1, SIDE * SIDE),
         "polygon_box": np.array([grid[1:] for grid in grids], dtype=np.float64).reshape(-1, 4),
         "vertices": vertices.array(),
     }

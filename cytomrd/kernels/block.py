@@ -15,8 +15,8 @@ from cytomrd.kernels.gates import combine_members, points_in_ellipsoid, polygon_
 from cytomrd.kernels.grid_index import interpolate_column
 from cytomrd.kernels.near_gates import (
     events_in_doubt,
+    points_near_box,
     points_near_ellipsoid,
-    points_near_interval,
     points_near_polygon,
 )
 from cytomrd.kernels.scale_tables import look_up_column
@@ -97,12 +97,9 @@ def _fill_scaled(n, program, buffers):
 def _decide_bounds(first, last, n, program, buffers, member):
     surely = buffers.surely
     surely[:n] = member[:n]
-    for k in range(first, last):
-        index = program.bound_values[k]
-        x = buffers.scaled[index] if program.bound_on_scale[k] else buffers.linear[index]
-        possible_from, possible_to = program.bound_interval[k, 0], program.bound_interval[k, 1]
-        sure_from, sure_to = program.bound_interval[k, 2], program.bound_interval[k, 3]
-        points_near_interval(x, possible_from, possible_to, sure_from, sure_to, n, member, surely)
+    on_scale, rows = program.bound_on_scale[first:last], program.bound_values[first:last]
+    intervals = program.bound_interval[first:last]
+    points_near_box(buffers.scaled, buffers.linear, on_scale, rows, intervals, n, member, surely)
     n_doubtful = events_in_doubt(member, surely, n, buffers.doubtful)
     for d in range(n_doubtful):
         e = buffers.doubtful[d]

@@ -62,7 +62,7 @@ def finite_events(values, rows, n, out):
         for e in range(n):
             # x - x is 0 for a finite x and NaN otherwise, and needs no branch.
             out[e] &= np.uint8(column[e] - column[e] == 0.0)
-    finite = 0
+    finite = np.int64(0)
     for e in range(n):
         finite += out[e]
     return n - finite

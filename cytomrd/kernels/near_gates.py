@@ -14,13 +14,18 @@ from cytomrd.kernels.gates import polygon_holds
 __all__ = [
     "events_in_doubt",
     "grid_of_polygon",
+    "points_near_box",
     "points_near_ellipsoid",
     "points_near_interval",
     "points_near_polygon",
 ]
 
 CELLS = 128
-OUTSIDE, INSIDE, EDGE = 0, 1, 2
+SIDE = CELLS + 2
+# Bit 0: may be inside; bit 1: is not certain.
+OUTSIDE, INSIDE, EDGE = 0, 1, 3
+# With fewer members than this share, events are looked at one by one.
+FEW = 0.2
 LARGE = 1e140
 
 
@@ -29,16 +34,17 @@ def grid_of_polygon(
 ) -> tuple[np.ndarray, float, float, float, float]:
     """Grid (cells, left, bottom, cells per x, cells per y) over the box of a polygon float64 (n_vertices, 2).
 
-    cells uint8 (CELLS, CELLS): INSIDE or OUTSIDE if all that is within the errors of the cell is, else EDGE.
+    cells uint8 (SIDE * SIDE,), x first: INSIDE or OUTSIDE if all that is within the errors of the cell is, else EDGE;
+    around them a frame of cells OUTSIDE stands for all that is beyond the box.
     """
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     # A flat polygon still gets a box; the margin keeps rounding in the box's arithmetic on the safe side.
     size = np.maximum(high - low, 1e-9 * np.maximum(np.abs(high), np.abs(low)) + 1e-300)
     margin = np.array([x_error, y_error]) + 1e-6 * size
     low, size = low - 2 * margin, size + 4 * margin
-    cells = np.empty((CELLS, CELLS), dtype=np.uint8)
-    mark_cells(np.ascontiguousarray(vertices), low, size / CELLS, margin, cells)
-    return cells, float(low[0]), float(low[1]), float(CELLS / size[0]), float(CELLS / size[1])
+    cells = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    mark_cells(np.ascontiguousarray(vertices), low, size / CELLS, margin, cells[1:-1, 1:-1])
+    return cells.reshape(-1), float(low[0]), float(low[1]), float(CELLS / size[0]), float(CELLS / size[1])
 
 
 @kernel
@@ -100,20 +106,16 @@ def points_near_polygon(x, y, vertices, grid, x_error, y_error, n, places, membe
     With both errors 0 every event is decided exactly. Else the events that the errors leave open stay members and are
     put into doubtful int64 (n,); returns how many. places uint8 (>= n,) is scratch.
     """
-    cells, left, bottom, per_x, per_y = grid
-    last = np.float64(CELLS - 1)
-    n_edge = 0
-    # No branch depends on an event here: where it falls cannot be predicted.
+    n_members = np.int64(0)
     for e in range(n):
-        column, row = (x[e] - left) * per_x, (y[e] - bottom) * per_y
-        within = np.uint8(column >= 0.0) & np.uint8(column < CELLS) & np.uint8(row >= 0.0) & np.uint8(row < CELLS)
-        # Written so that NaN becomes a cell too.
-        column = column if column > 0.0 else 0.0
-        row = row if row > 0.0 else 0.0
-        place = cells[np.uint64(min(column, last)), np.uint64(min(row, last))] * within
-        places[e] = place
-        member[e] &= np.uint8(place != OUTSIDE)
-        n_edge += np.uint8(place == EDGE) & member[e]
+        n_members += member[e]
+    if n_members == 0:
+        return 0
+    find_cells(x, y, grid, n, n_members < FEW * n, places, member, doubtful)
+    n_edge = np.int64(0)
+    for e in range(n):
+        n_edge += (places[e] >> 1) & member[e]
+        member[e] &= places[e]
     if n_edge == 0:
         return 0
     n_doubtful = 0
@@ -130,6 +132,29 @@ def points_near_polygon(x, y, vertices, grid, x_error, y_error, n, places, membe
             else:
                 member[e] = np.uint8(found)
     return n_doubtful
+
+
+@kernel
+def find_cells(x, y, grid, n, members_alone, places, member, index):
+    """Fill places uint8 (n,) with the cells of grid that (x, y) fall into; index int64 (n,) is scratch."""
+    cells, left, bottom, per_x, per_y = grid
+    beyond = np.float64(SIDE - 1)
+    if members_alone:
+        for e in range(n):
+            places[e] = OUTSIDE
+            if member[e]:
+                column, row = (x[e] - left) * per_x + 1.0, (y[e] - bottom) * per_y + 1.0
+                if column >= 1.0 and column < beyond and row >= 1.0 and row < beyond:
+                    places[e] = cells[np.uint64(column) * np.uint64(SIDE) + np.uint64(row)]
+        return
+    # No branch depends on an event here: where it falls cannot be predicted.
+    for e in range(n):
+        column, row = (x[e] - left) * per_x + 1.0, (y[e] - bottom) * per_y + 1.0
+        # Written so that NaN falls into the frame.
+        column, row = column if column > 0.0 else 0.0, row if row > 0.0 else 0.0
+        index[e] = np.int64(min(column, beyond)) * SIDE + np.int64(min(row, beyond))
+    for e in range(n):
+        places[e] = cells[np.uint64(index[e])]
 
 
 @kernel
@@ -152,7 +177,7 @@ def points_near_ellipsoid(columns, axes, errors, shape, n, spare, surely, member
             by_size += weight * (0.501 * (errors[i] + errors[j]) + 1e-13)
     totals, sizes = spare[0], spare[1]
     _squared_distances(columns, axes, mean, precision, n, totals, sizes)
-    n_open = 0
+    n_open = np.int64(0)
     for e in range(n):
         margin = fixed + by_size * sizes[e]
         # Where numbers overflow nothing is sure.
@@ -214,9 +239,20 @@ def points_near_interval(x, possible_from, possible_to, sure_from, sure_to, n, m
 
 
 @kernel
+def points_near_box(scaled, linear, on_scale, rows, intervals, n, member, surely):
+    """`points_near_interval` for each bound: rows int64 (n_bounds,) of scaled, or of linear where not on_scale.
+
+    scaled, linear float64 (., >= n); on_scale bool (n_bounds,); intervals float64 (n_bounds, 4).
+    """
+    for k in range(rows.size):
+        x = scaled[rows[k]] if on_scale[k] else linear[rows[k]]
+        points_near_interval(x, intervals[k, 0], intervals[k, 1], intervals[k, 2], intervals[k, 3], n, member, surely)
+
+
+@kernel
 def events_in_doubt(member, surely, n, doubtful):
     """Events whose member uint8 (n,) is 1 and surely uint8 (n,) is 0, into doubtful int64 (n,); returns how many."""
-    n_open = 0
+    n_open = np.int64(0)
     for e in range(n):
         n_open += member[e] & (surely[e] ^ 1)
     if n_open == 0:

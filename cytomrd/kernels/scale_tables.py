@@ -104,7 +104,7 @@ def look_up_column(x, pieces, offset, first, zero, kind, constants, table, n, sp
     sums, places = spare[0], spare[1]
     bits, place_bits = sums.view(np.int64), places.view(np.int64)
     n_pieces = np.uint64(pieces.shape[0])
-    n_beyond = 0
+    n_beyond = np.int64(0)
     for e in range(n):
         sums[e] = abs(x[e]) + offset
     for e in range(n):

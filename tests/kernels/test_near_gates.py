@@ -126,6 +126,10 @@ def test_plain_python_agrees():
     vertices = np.array([(0.0, 0.0), (4.0, 1.0), (2.0, 5.0)])
     grid = near_gates.grid_of_polygon(vertices)
     cells, left, bottom, per_x, per_y = grid
+    side = near_gates.SIDE
+    framed = cells.reshape(side, side)
+    assert not (framed[[0, -1]].any() or framed[:, [0, -1]].any())
+    cells = framed[1:-1, 1:-1]
     again = np.empty_like(cells)
     low, step = np.array([left, bottom]), 1 / np.array([per_x, per_y])
     margin = 1e-6 * np.array([4.0, 5.0])
@@ -178,6 +182,37 @@ def test_ellipsoid_is_sure_of_nothing_where_numbers_overflow():
     member, doubtful = near_ellipsoid(columns, np.arange(2), np.zeros(2), np.zeros(2), indefinite, 1.0)
     assert doubtful.tolist() == [0, 1, 2, 3]
     assert member.tolist() == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.05, 1.0])
+def test_polygon_decides_members_alone_however_few(share, plain):
+    rng = np.random.default_rng(5)
+    vertices = np.array([(0.1, 0.2), (0.9, 0.1), (0.6, 0.95), (0.4, 0.3)])
+    points = np.concatenate([rng.uniform(-0.2, 1.2, (500, 2)), vertices, [[np.nan, 0.5], [0.5, np.nan], [np.inf, 0.5]]])
+    x, y = np.ascontiguousarray(points.T)
+    n = len(points)
+    before = (rng.random(n) < share).astype(np.uint8)
+    member, places, doubtful = before.copy(), np.empty(n, np.uint8), np.empty(n, np.int64)
+    grid = near_gates.grid_of_polygon(vertices)
+    run = near_gates.points_near_polygon.py_func if plain else near_gates.points_near_polygon
+    assert run(x, y, vertices, grid, 0.0, 0.0, n, places, member, doubtful) == 0
+    exact = before.copy()
+    points_in_polygon(x, y, vertices, n, exact)
+    assert member.tolist() == exact.tolist()
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_box_is_the_interval_of_each_bound(plain):
+    rng = np.random.default_rng(6)
+    scaled, linear = rng.random((2, 300)), rng.random((3, 300))
+    intervals = np.array([[0.1, 0.9, 0.2, 0.8], [0.3, 1.0, 0.3, 1.0]])
+    member, surely = np.ones(300, np.uint8), np.ones(300, np.uint8)
+    run = near_gates.points_near_box.py_func if plain else near_gates.points_near_box
+    run(scaled, linear, np.array([True, False]), np.array([1, 2]), intervals, 300, member, surely)
+    x, y = scaled[1], linear[2]
+    assert (member == ((x >= 0.1) & (x <= 0.9) & (y >= 0.3))).all()
+    assert (surely == ((x >= 0.2) & (x <= 0.8) & (y >= 0.3))).all()
 
 
 @pytest.mark.parametrize("plain", [False, True])
