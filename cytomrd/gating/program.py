@@ -180,13 +180,13 @@ class Program:
         return self._source_of[key]
 
     def _row_of(self, channel: str) -> int:
-        rows = [i for i, detector in enumerate(self.detectors) if detector == channel]
-        if len(rows) != 1:
-            found = "twice" if rows else "nowhere"
+        n_found = self.detectors.count(channel)
+        if n_found != 1:
+            found = "twice" if n_found else "nowhere"
             raise GateError(
                 f"channel {channel!r} of a gate is {found} in the file; its detectors are {', '.join(self.detectors)}"
             )
-        return rows[0]
+        return self.detectors.index(channel)
 
     def _ratio_source(self, axis: RatioDimension) -> RatioSource:
         rows = np.array([self._row_of(axis.numerator), self._row_of(axis.denominator)], dtype=np.int64)

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +75,12 @@ class Spillover:
         """True where nothing would change: the file was exported compensated, or never set up."""
         return bool(np.array_equal(self.matrix, np.eye(len(self.detectors))))
 
-    @property
+    @cached_property
     def inverse(self) -> np.ndarray:
-        """``compensated = raw @ inverse``, array of shape (n_detectors, n_detectors)."""
-        return np.linalg.inv(self.matrix)
+        """``compensated = raw @ inverse``, array of shape (n_detectors, n_detectors), read-only."""
+        inverse = np.linalg.inv(self.matrix)
+        inverse.flags.writeable = False
+        return inverse
 
 
 def parse_spillover(text: str, source: str = "$SPILLOVER") -> Spillover:
