@@ -98,7 +98,7 @@ def check_time(times: np.ndarray, values: np.ndarray, channels: tuple[str, ...] 
     stops = np.r_[starts[1:], np.nextafter(times[-1], np.inf)]
     levels = _levels(values, edges)
     moved = _moved(values, edges, levels)
-    bad_level = moved(MIN_SHIFT)
+    bad_level = _whole_runs(moved(MIN_SHIFT, beyond_counting=False), moved(MIN_SHIFT))
     burst, slow = _bad_rates(_rates(times, edges))
     clogged, paused = _clogs_and_pauses(slow, bad_level | moved(MIN_SHIFT_SLOW))
     bad_rate = burst | clogged
@@ -176,13 +176,22 @@ def _moved(values: np.ndarray, edges: np.ndarray, levels: np.ndarray):
     share = np.array(PERCENTILES)[:, None]
     counting = np.sqrt(share * (1 - share) / np.diff(edges).min())
     far = np.abs(shift) > MAX_Z * 1.4826 * np.median(np.abs(shift), axis=0)
-    far &= excess > MAX_Z * np.maximum(counting, 1.4826 * np.median(excess, axis=0))
+    sure = far & (excess > MAX_Z * np.maximum(counting, 1.4826 * np.median(excess, axis=0)))
 
-    def by(least: float) -> np.ndarray:
-        large = far & (np.abs(shift) > least)
+    def by(least: float, *, beyond_counting: bool = True) -> np.ndarray:
+        large = (sure if beyond_counting else far) & (np.abs(shift) > least)
         return np.maximum((large & (shift > 0)).sum(axis=1), (large & (shift < 0)).sum(axis=1)) >= 2
 
     return by
+
+
+def _whole_runs(moved: np.ndarray, surely: np.ndarray) -> np.ndarray:
+    """Runs of bins in which a channel has moved, where it surely has in one of them: a clog begins and ends slowly."""
+    whole = np.zeros_like(moved)
+    for j in range(moved.shape[1]):
+        for a, b in _runs(moved[:, j]):
+            whole[a : b + 1, j] = surely[a : b + 1, j].any()
+    return whole
 
 
 def _drift(levels: np.ndarray) -> float:

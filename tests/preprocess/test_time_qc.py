@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cytomrd.preprocess import time_qc
 from cytomrd.preprocess.time_qc import check_time
 
 
@@ -92,3 +93,12 @@ def test_time_running_backwards_is_said():
     qc = check_time(times, values)
     assert qc.removed == ()
     assert any("backwards" in note for note in qc.notes)
+
+
+def test_a_clog_is_removed_from_its_slow_beginning_to_its_slow_end():
+    """Only its middle is beyond the counting error; a run without such a middle is chance."""
+    moved = np.array([[0, 1, 1, 1, 0, 1, 0], [0, 0, 1, 1, 1, 0, 0]], dtype=bool).T
+    surely = np.array([[0, 0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]], dtype=bool).T
+    whole = time_qc._whole_runs(moved, surely)
+    assert whole[:, 0].tolist() == [False, True, True, True, False, False, False]
+    assert not whole[:, 1].any()
