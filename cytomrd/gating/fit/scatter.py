@@ -8,12 +8,13 @@ import numpy as np
 
 __all__ = ["USUAL_FORWARD", "USUAL_SIDE", "scatter_steps"]
 
-USUAL_FORWARD = 0.49
-"""Where panels expect the 90th percentile of forward scatter: large cells, whatever the debris (scale 0 to 1)."""
-USUAL_SIDE = 0.055
+USUAL_FORWARD = 0.46
+"""Where panels expect the 80th percentile of the cells' forward scatter: large cells (scale 0 to 1)."""
+USUAL_SIDE = 0.057
 """Where panels expect the 10th percentile of the cells' side scatter: lymphocytes and the like (scale 0 to 1)."""
-FORWARD_QUANTILE, SIDE_QUANTILE = 0.90, 0.10
-DEBRIS = 0.25
+# Cells are what lies above a share of the largest events, of which debris has none; then of the large cells.
+LARGEST, SHARE_OF_LARGEST, SHARE_OF_LARGE = 0.98, 0.40, 0.45
+FORWARD_QUANTILE, SIDE_QUANTILE = 0.80, 0.10
 MIN_EVENTS = 1_000
 STEPS = (-4, 1)
 
@@ -47,11 +48,15 @@ def scatter_steps(areas: Mapping[str, np.ndarray], tops: Mapping[str, float]) ->
     forward = areas.get("FSC")
     if forward is None or np.isfinite(forward).sum() < MIN_EVENTS:
         return {}
-    large = float(np.quantile(forward[np.isfinite(forward)], FORWARD_QUANTILE))
+    known = forward[np.isfinite(forward)]
+    known = known[known > SHARE_OF_LARGEST * max(0.0, np.quantile(known, LARGEST))]
+    if not known.size:
+        return {}
+    large = float(np.quantile(known, FORWARD_QUANTILE))
     steps = {"FSC": _steps(large, USUAL_FORWARD * tops["FSC"])}
     side = areas.get("SSC")
     if side is not None:
-        cells = side[np.isfinite(side) & (forward > DEBRIS * large)]
+        cells = side[np.isfinite(side) & (forward > SHARE_OF_LARGE * large)]
         if len(cells) >= MIN_EVENTS // 2:
             smooth = float(np.quantile(cells, SIDE_QUANTILE))
             steps["SSC"] = _steps(smooth, USUAL_SIDE * tops["SSC"])

@@ -34,3 +34,13 @@ def test_a_third_of_debris_does_not_pull_the_scale():
 @pytest.mark.parametrize("forward", [np.zeros(5_000), np.full(5_000, np.nan), np.ones(10)])
 def test_without_signal_the_scale_stays(forward):
     assert set(scatter_steps({"FSC": forward, "SSC": forward}, TOPS).values()) <= {0}
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.85])
+def test_a_marrow_of_debris_is_not_taken_for_cells(share):
+    """Debris halved a scale that was right, and was then counted as nucleated cells."""
+    cells = areas()
+    n = round(20_000 * share / (1 - share))
+    debris = np.random.default_rng(2).lognormal(np.log(11_000), 0.5, (2, n))
+    mixed = {kind: np.r_[values, d] for (kind, values), d in zip(cells.items(), debris, strict=True)}
+    assert scatter_steps(mixed, TOPS) == {"FSC": 0, "SSC": 0}
