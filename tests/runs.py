@@ -66,3 +66,11 @@ def write_small_run(folder: Path) -> dict[str, dict]:
         truth[name] = {"car_nk_per_ul": tube.counts["car_nk"] * per_event, "n_car_nk": tube.counts["car_nk"]}
     write_samplesheet(folder, rows)
     return truth
+
+
+def blas_threads(_) -> list[int]:
+    """How many threads linear algebra has, here or in a worker."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]

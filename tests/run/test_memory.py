@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from runs import write_samplesheet, write_tube
+from runs import blas_threads, write_samplesheet, write_tube
 
 from cytomrd.cli.main import cytomrd
 from cytomrd.run.memory import admitted_jobs, file_memory_mb, plan_memory_mb, refusal
@@ -83,14 +83,6 @@ def test_tasks_bring_tasks_and_come_in_order():
     seen.clear()
     run_tasks([Task("a", abs, (-1,)), Task("b", abs, (-2,))], 2, take)
     assert sorted(seen) == one_process
-
-
-def blas_threads(_) -> list[int]:
-    """How many threads linear algebra has, here or in a worker."""
-    import scipy.linalg  # noqa: F401
-    from threadpoolctl import threadpool_info
-
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
