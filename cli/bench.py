@@ -7,28 +7,17 @@ from pathlib import Path
 
 import click
 
+from cytomrd.cli.options import events_from
 from cytomrd.cli.progress import progress_bar
 
 EXIT_DISAGREES = 1
-
-
-def _events(ctx, param, value: str | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a number; try 1e6") from None
-    if not 1000 <= number <= 1e9 or number != int(number):
-        raise click.BadParameter(f"{value} events; allowed is a whole number from 1000 to 1e9")
-    return int(number)
 
 
 @click.command("bench")
 @click.option("--quick", is_flag=True, help="Fewer events and rounds: under 90 s.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--only", multiple=True, metavar="NAME", help="Measure this kernel or group alone; may be repeated.")
-@click.option("--events", callback=_events, help="Events of every measurement, e.g. 1e6.")
+@click.option("--events", callback=events_from("1000", example="1e6"), help="Events of every measurement, e.g. 1e6.")
 @click.option("--threads", type=click.IntRange(1, 64), help="Threads that one is compared with [the cores, at most 4].")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write a plot to this SVG file.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no progress.")

@@ -6,24 +6,17 @@ from pathlib import Path
 
 import click
 
+from cytomrd.cli.options import events_from
 from cytomrd.cli.progress import progress_bar
-
-
-def _events(ctx, param, value: str | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a number; try 1e7") from None
-    if not 1e5 <= number <= 1e9 or number != int(number):
-        raise click.BadParameter(f"{value} events; allowed is a whole number from 1e5 to 1e9")
-    return int(number)
 
 
 @click.command("demo")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--events", callback=_events, help="Events of the low-level marrow, both tubes together, e.g. 1e7.")
+@click.option(
+    "--events",
+    callback=events_from("1e5", example="1e7"),
+    help="Events of the low-level marrow, both tubes together, e.g. 1e7.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of the simulation.")
 @click.option("--force", is_flag=True, help="Write into a folder that is not empty.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

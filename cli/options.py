@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import click
 
-__all__ = ["memory_mb"]
+__all__ = ["events_from", "memory_mb"]
 
 _UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 
@@ -19,3 +20,20 @@ def memory_mb(ctx, param, value: str | None) -> float | None:
     if found is None or float(found[1]) <= 0:
         raise click.BadParameter(f"{value!r} is not a size; write a number and a unit, such as 4G or 800M")
     return float(found[1]) * _UNITS[found[2].upper()]
+
+
+def events_from(least: str, *, example: str) -> Callable:
+    """The callback of an option that takes a number of events such as ``1e7``, from ``least`` to 1e9."""
+
+    def events(ctx, param, value: str | None) -> int | None:
+        if value is None:
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not a number; try {example}") from None
+        if not float(least) <= number <= 1e9 or number != int(number):
+            raise click.BadParameter(f"{value} events; allowed is a whole number from {least} to 1e9")
+        return int(number)
+
+    return events

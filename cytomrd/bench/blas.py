@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 
+from cytomrd.run.workers import THREAD_SETTINGS
+
 __all__ = ["environment_as_found", "use_one_blas_thread"]
 
-VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _SET_HERE: list[str] = []
 
 
 def use_one_blas_thread() -> None:
     """Ask for one thread, where the user has not asked for another number. Call it before numpy is imported."""
-    for name in VARIABLES:
+    for name in THREAD_SETTINGS:
         if name not in os.environ:
             os.environ[name] = "1"
             _SET_HERE.append(name)

@@ -27,6 +27,7 @@ from cytomrd.gating.gates import (
     RatioDimension,
     RectangleGate,
 )
+from cytomrd.kernels.block import NO_PARENT
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.transforms import ScaleConstants, Transform, scale_constants
 
@@ -41,8 +42,6 @@ __all__ = [
     "RatioSource",
     "compile_strategy",
 ]
-
-NO_PARENT = -1
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,15 +177,13 @@ def points_near_ellipsoid(columns, axes, errors, shape, n, spare, surely, member
             by_size += weight * (0.501 * (errors[i] + errors[j]) + 1e-13)
     totals, sizes = spare[0], spare[1]
     _squared_distances(columns, axes, mean, precision, n, totals, sizes)
-    n_open = np.int64(0)
     for e in range(n):
         margin = fixed + by_size * sizes[e]
         # Where numbers overflow nothing is sure.
         is_sound = np.uint8(sizes[e] < LARGE)
         member[e] &= np.uint8(1) ^ (np.uint8(totals[e] - distance_square > margin) & is_sound)
         surely[e] = np.uint8(distance_square - totals[e] > margin) & is_sound
-        n_open += member[e] & (surely[e] ^ np.uint8(1))
-    return events_in_doubt(member, surely, n, doubtful) if n_open else 0
+    return events_in_doubt(member, surely, n, doubtful)
 
 
 @kernel

@@ -13,13 +13,13 @@ from cytomrd.preprocess.single_stains import StainFit
 from cytomrd.preprocess.spillover_checks import Check
 from cytomrd.report.compensation_plots import draw_matrix, draw_stain
 from cytomrd.report.marks import status_mark
-from cytomrd.report.page import asset, environment, policy
+from cytomrd.report.page import asset, environment, last_part, policy
 from cytomrd.report.tables import data_uri
 from cytomrd.report.words import count_words, number_words, plural
 from cytomrd.run.compensation import CompensationResult, compensation_tables
 from cytomrd.run.staging import staged_file
 
-__all__ = ["PAGE_NAME", "check_groups", "last_part", "publish_compensation", "render_compensation", "write_files"]
+__all__ = ["PAGE_NAME", "check_groups", "publish_compensation", "render_compensation", "write_files"]
 
 PAGE_NAME = "compensation.html"
 PLOTS_A_STAIN = 3
@@ -141,8 +141,3 @@ def _pair_table(result: CompensationResult) -> dict[str, object]:
 def _percent(value: float, decimals: int = 1) -> str:
     text = f"{100 * value:.{decimals}f}"
     return ("0" if float(text) == 0 else text.replace("-", "−")) + "%"
-
-
-def last_part(folder: str) -> str:
-    """Name of a folder."""
-    return folder.replace("\\", "/").rstrip("/").rpartition("/")[2]

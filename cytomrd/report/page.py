@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from cytomrd.report.words import plain
 
-__all__ = ["asset", "environment", "finalize", "policy"]
+__all__ = ["asset", "environment", "finalize", "last_part", "policy"]
 
 
 def policy(style: str, script: str) -> str:
@@ -53,3 +53,8 @@ def finalize(value: object) -> object:
     if isinstance(value, str):
         return plain(value).replace(" × ", "\u00a0×\u00a0")  # a number does not break over two lines
     raise TypeError(f"{type(value).__name__} {value!r} reached the page unformatted; put it in words first")
+
+
+def last_part(folder: str) -> str:
+    """Name of a folder."""
+    return folder.replace("\\", "/").rstrip("/").rpartition("/")[2]

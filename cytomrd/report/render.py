@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from cytomrd.report.batch import batch_notes, batch_rows, series_views
-from cytomrd.report.page import asset, environment, policy
+from cytomrd.report.page import asset, environment, last_part, policy
 from cytomrd.report.sample import sample_view
 from cytomrd.report.tables import DECISION_COLUMNS, csv_text, data_uri, decision_rows, provenance_table, qc_table
 from cytomrd.report.verdict import NEEDS, describe_sample
@@ -50,7 +50,7 @@ def render_report(run: RunResult, *, infusions_d: Sequence[float] = INFUSIONS_D)
         csp=policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        title=_last_part(run.folder) or "run",
+        title=last_part(run.folder) or "run",
         folder=run.folder,
         version=str(run.provenance.get("cytomrd", "")),
         finished=_moment(run.provenance.get("finished")),
@@ -78,10 +78,6 @@ def _downloads(run: RunResult) -> list[tuple[str, str]]:
     if decisions:
         found.append(("gates_decided.csv", data_uri(csv_text(DECISION_COLUMNS, decisions))))
     return found
-
-
-def _last_part(folder: str) -> str:
-    return folder.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _moment(text: object) -> str:

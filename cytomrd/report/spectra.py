@@ -7,9 +7,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from cytomrd import __version__
-from cytomrd.report.compensation import check_groups, last_part, write_files
+from cytomrd.report.compensation import check_groups, write_files
 from cytomrd.report.compensation_plots import draw_matrix
-from cytomrd.report.page import asset, environment, policy
+from cytomrd.report.page import asset, environment, last_part, policy
 from cytomrd.report.tables import data_uri
 from cytomrd.report.words import count_words, number_words, percent_words, plural
 from cytomrd.run.unmixing import SpectralResult, spectral_tables

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Task", "run_tasks"]
+__all__ = ["THREAD_SETTINGS", "Task", "run_tasks"]
 
 THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
