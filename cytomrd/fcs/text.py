@@ -13,6 +13,7 @@ import re
 import string
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Keywords", "merge", "parse_text", "printable", "read_number", "read_whole_number"]
 
 MAX_KEYWORDS = 500_000
-PADDING = b" \r\n\t\0"
+BLANKS = " \r\n\t\0"
+PADDING = BLANKS.encode()
 
 _WHOLE = re.compile(r"[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
@@ -115,6 +117,9 @@ def parse_text(raw: bytes, file_offset: int, log: FindingLog, *, segment: str = 
     delimiter = raw[:1]
     _check_delimiter(raw, file_offset, log, segment)
     body = _without_padding(raw, delimiter, file_offset, log, segment)
+    plain = _plain_keywords(body, delimiter, file_offset)
+    if plain is not None:
+        return plain
     tokens = _tokens(body, delimiter, file_offset + 1)
     keywords = Keywords(file_offset)
     for (key, offset), (value, value_offset) in zip(tokens[::2], tokens[1::2], strict=False):
@@ -169,6 +174,25 @@ def _without_padding(raw: bytes, delimiter: bytes, file_offset: int, log: Findin
         remedy="the last value was read up to the segment's end",
     )
     return stripped[1:]
+
+
+def _plain_keywords(body: bytes, delimiter: bytes, file_offset: int) -> Keywords | None:
+    """The keywords of a segment in which nothing is doubtful, as most are; None where anything needs a second look."""
+    if not body.isascii() or 2 * delimiter in body:
+        return None
+    tokens = body.decode("ascii").split(delimiter.decode("latin-1"))
+    names, values = [name.upper() for name in tokens[::2]], tokens[1::2]
+    found = dict(zip(names, values, strict=False))
+    is_plain = len(names) == len(values) == len(found) and all(map(_is_plain_name, names))
+    if not is_plain or any(value.startswith("$") for value in values):
+        return None
+    ends = list(accumulate(len(token) + 1 for token in tokens))
+    offsets = [file_offset + 1, *(file_offset + 1 + end for end in ends[1:-1:2])]
+    return Keywords(file_offset, found, dict(zip(names, offsets, strict=True)))
+
+
+def _is_plain_name(name: str) -> bool:
+    return name != "" and name == name.strip(BLANKS)
 
 
 def _tokens(body: bytes, delimiter: bytes, file_offset: int) -> list[tuple[bytes, int]]:
@@ -255,7 +279,7 @@ def _take_orphan(token: bytes, offset: int, delimiter: bytes, keywords: Keywords
 
 def _add(keywords: Keywords, name: str, value: str, offset: int, log: FindingLog) -> None:
     written = _upper(name)
-    key = written.strip(" \r\n\t\0")
+    key = written.strip(BLANKS)
     if not key:
         raise log.refusal(
             "TEXT", offset, seen="an empty keyword", expected="a keyword", remedy="the segment is damaged"

@@ -111,6 +111,28 @@ def test_what_a_correct_writer_wrote_is_read_back(pairs, delimiter):
         assert parsed(text.encode())[0].values == pairs
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from([b"$A", b"$B", b"$b", b"k", b"1", b"v", b"", b" ", b"\0", b"$TOT", b"\xe9"]), max_size=8),
+    st.sampled_from([b"|", b"k", b"\xe9", b" "]),
+    st.sampled_from([b"", b" "]),
+)
+def test_the_short_way_through_a_plain_segment_finds_what_the_long_one_does(tokens, delimiter, padding):
+    raw = delimiter + delimiter.join(tokens) + delimiter + padding
+
+    def outcome():
+        try:
+            keywords, log = parsed(raw)
+        except FcsError as error:
+            return str(error)
+        return keywords.values, keywords.offsets, log.findings
+
+    short = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cytomrd.fcs.text._plain_keywords", lambda *_: None)
+        assert outcome() == short
+
+
 @pytest.mark.parametrize("text", ["40", " 40 ", "0040", "40\r\n"])
 def test_whole_numbers(text):
     assert read_whole_number(text) == 40
