@@ -178,7 +178,7 @@ def polygon(events: Events) -> Run:
     """Twenty vertices on two axes, exact positions."""
     x, y = events.positions[:2]
     vertices = np.array(DRAWN)
-    grid = grid_of_polygon(vertices)
+    grid = grid_of_polygon(vertices, 0.0, 0.0)
     member = np.empty(events.n_events, dtype=np.uint8)
     places, doubtful = np.empty(BLOCK, dtype=np.uint8), np.empty(BLOCK, dtype=np.int64)
 

@@ -53,7 +53,10 @@ def _bracket(edge: float, scale: ScaleConstants) -> tuple[float, float]:
     clear = 10.0 * ROUNDING * max(1.0, abs(edge))
     middle = inverse_value(edge, *scale)
     if math.isfinite(middle):
-        return _step_out(middle, -1.0, edge, clear, scale), _step_out(middle, 1.0, edge, clear, scale)
+        near_zero = abs(inverse_value(transform_value(0.0, *scale) + 1e-3, *scale))
+        # A first step that is not far enough yet, so that the stretch in doubt stays short.
+        step = clear * max(abs(middle), near_zero)
+        return _step_out(middle, -step, edge, clear, scale), _step_out(middle, step, edge, clear, scale)
     # An edge that no finite value reaches.
     if middle > 0.0 and transform_value(LARGEST, *scale) <= edge - clear:
         return LARGEST, np.inf
@@ -62,11 +65,11 @@ def _bracket(edge: float, scale: ScaleConstants) -> tuple[float, float]:
     return -np.inf, np.inf
 
 
-def _step_out(middle: float, direction: float, edge: float, clear: float, scale: ScaleConstants) -> float:
-    near_zero = abs(inverse_value(transform_value(0.0, *scale) + 1e-3, *scale))
-    step = max(abs(middle), near_zero) * 2.0**-52
-    value = middle + direction * step
+def _step_out(middle: float, step: float, edge: float, clear: float, scale: ScaleConstants) -> float:
+    """The first of middle + step, + 2 step, + 4 step, ... whose position is clear of the edge on that side, or inf."""
+    direction = math.copysign(1.0, step)
+    value = middle + step
     while math.isfinite(value) and direction * (transform_value(value, *scale) - edge) < clear:
         step *= 2.0
-        value = middle + direction * step
+        value = middle + step
     return value

@@ -151,6 +151,11 @@ class Program:
     notes: list = field(default_factory=list)
     _source_of: dict = field(default_factory=dict)
     _column_of: dict = field(default_factory=dict)
+    _rows_of: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for row, detector in enumerate(self.detectors):
+            self._rows_of.setdefault(detector, []).append(row)
 
     def column_of(self, axis: Axis, *, for_bounds: bool = False) -> int:
         """Index in ``columns`` of an axis; an axis not met before is added. ``for_bounds`` asks for no positions."""
@@ -179,13 +184,13 @@ class Program:
         return self._source_of[key]
 
     def _row_of(self, channel: str) -> int:
-        n_found = self.detectors.count(channel)
-        if n_found != 1:
-            found = "twice" if n_found else "nowhere"
+        rows = self._rows_of.get(channel, ())
+        if len(rows) != 1:
+            found = "twice" if rows else "nowhere"
             raise GateError(
                 f"channel {channel!r} of a gate is {found} in the file; its detectors are {', '.join(self.detectors)}"
             )
-        return self.detectors.index(channel)
+        return rows[0]
 
     def _ratio_source(self, axis: RatioDimension) -> RatioSource:
         rows = np.array([self._row_of(axis.numerator), self._row_of(axis.denominator)], dtype=np.int64)
@@ -196,7 +201,7 @@ class Program:
         spillover = self._spillover_of(axis)
         if spillover is None or axis.channel not in spillover.detectors:
             return LinearSource(np.array([row], dtype=np.int64), None)
-        missing = [name for name in spillover.detectors if name not in self.detectors]
+        missing = [name for name in spillover.detectors if name not in self._rows_of]
         if missing:
             raise CompensationError(
                 f"spillover matrix ({spillover.source}) names detectors that the file lacks: {', '.join(missing)}; "

@@ -29,22 +29,23 @@ FEW = 0.2
 LARGE = 1e140
 
 
-def grid_of_polygon(
-    vertices: np.ndarray, x_error: float = 0.0, y_error: float = 0.0
-) -> tuple[np.ndarray, float, float, float, float]:
+@kernel
+def grid_of_polygon(vertices, x_error, y_error):
     """Grid (cells, left, bottom, cells per x, cells per y) over the box of a polygon float64 (n_vertices, 2).
 
     cells uint8 (SIDE * SIDE,), x first: INSIDE or OUTSIDE if all that is within the errors of the cell is, else EDGE;
     around them a frame of cells OUTSIDE stands for all that is beyond the box.
     """
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    # A flat polygon still gets a box; the margin keeps rounding in the box's arithmetic on the safe side.
-    size = np.maximum(high - low, 1e-9 * np.maximum(np.abs(high), np.abs(low)) + 1e-300)
-    margin = np.array([x_error, y_error]) + 1e-6 * size
-    low, size = low - 2 * margin, size + 4 * margin
+    low, step, margin = np.empty(2), np.empty(2), np.empty(2)
+    for axis in range(2):
+        least, most = vertices[:, axis].min(), vertices[:, axis].max()
+        # A flat polygon still gets a box; the margin keeps rounding in the box's arithmetic on the safe side.
+        size = max(most - least, 1e-9 * max(abs(most), abs(least)) + 1e-300)
+        margin[axis] = (x_error if axis == 0 else y_error) + 1e-6 * size
+        low[axis], step[axis] = least - 2.0 * margin[axis], (size + 4.0 * margin[axis]) / CELLS
     cells = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    mark_cells(np.ascontiguousarray(vertices), low, size / CELLS, margin, cells[1:-1, 1:-1])
-    return cells.reshape(-1), float(low[0]), float(low[1]), float(CELLS / size[0]), float(CELLS / size[1])
+    mark_cells(vertices, low, step, margin, cells[1:-1, 1:-1])
+    return cells.reshape(SIDE * SIDE), low[0], low[1], 1.0 / step[0], 1.0 / step[1]
 
 
 @kernel
@@ -69,14 +70,19 @@ def mark_cells(vertices, low, step, margin, cells):
             first = max(0, int((min(one, other) - margin[0] - low[0]) / step[0]))
             final = min(last, int((max(one, other) + margin[0] - low[0]) / step[0]))
             cells[first : final + 1, j] = EDGE
-    for j in range(last + 1):
-        for i in range(last + 1):
-            if cells[i, j] != EDGE:
-                if i > 0 and cells[i - 1, j] != EDGE:
-                    cells[i, j] = cells[i - 1, j]
-                else:
-                    x, y = low[0] + (i + 0.5) * step[0], low[1] + (j + 0.5) * step[1]
-                    cells[i, j] = INSIDE if polygon_holds(x, y, vertices) else OUTSIDE
+    # No edge runs between two neighbours that no edge touches, so both are on the same side.
+    for i in range(last + 1):
+        known = EDGE
+        for j in range(last + 1):
+            if cells[i, j] == EDGE:
+                known = EDGE
+                continue
+            if known == EDGE and i > 0:
+                known = cells[i - 1, j]
+            if known == EDGE:
+                x, y = low[0] + (i + 0.5) * step[0], low[1] + (j + 0.5) * step[1]
+                known = INSIDE if polygon_holds(x, y, vertices) else OUTSIDE
+            cells[i, j] = known
 
 
 @kernel

@@ -124,7 +124,7 @@ def test_flat_polygons_hold_nothing_wrong(vertices):
 
 def test_plain_python_agrees():
     vertices = np.array([(0.0, 0.0), (4.0, 1.0), (2.0, 5.0)])
-    grid = near_gates.grid_of_polygon(vertices)
+    grid = near_gates.grid_of_polygon(vertices, 0.0, 0.0)
     cells, left, bottom, per_x, per_y = grid
     side = near_gates.SIDE
     framed = cells.reshape(side, side)
@@ -194,7 +194,7 @@ def test_polygon_decides_members_alone_however_few(share, plain):
     n = len(points)
     before = (rng.random(n) < share).astype(np.uint8)
     member, places, doubtful = before.copy(), np.empty(n, np.uint8), np.empty(n, np.int64)
-    grid = near_gates.grid_of_polygon(vertices)
+    grid = near_gates.grid_of_polygon(vertices, 0.0, 0.0)
     run = near_gates.points_near_polygon.py_func if plain else near_gates.points_near_polygon
     assert run(x, y, vertices, grid, 0.0, 0.0, n, places, member, doubtful) == 0
     exact = before.copy()
