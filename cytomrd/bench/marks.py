@@ -18,14 +18,16 @@ AT_LEAST, AT_MOST = ">=", "<="
 
 @dataclass(frozen=True)
 class Judged:
-    """A mark and what became of it; ``measured`` and ``met`` are None where it was not measured.
+    """A mark and what became of it; ``measured`` is None where it was not measured.
 
     Attributes
     ----------
     mark
         What is measured, with its unit.
     must, reach
-        Limits, such as ``">= 15"``; ``reach`` may be empty.
+        Limits, such as ``">= 15"``; empty where there is none.
+    met, reached
+        Whether they were kept; None where there is no such limit, or it was not measured.
     n_events
         Events that it was measured on: fewer than the mark asks for in a quick run.
     """
@@ -52,7 +54,7 @@ class _Found:
 class _Mark:
     text: str
     sense: str
-    must: float
+    must: float | None
     reach: float | None
     find: Callable[[Sequence[Row]], _Found]
 
@@ -89,7 +91,7 @@ def _marks(threads: int) -> list[_Mark]:
         _Mark("rectangle on 3 axes against FlowKit (x)", AT_LEAST, 5, None, _ratio("rectangle", "FlowKit", 1)),
         _Mark("events in another gate than the peers'", AT_MOST, 0, None, _mismatches),
         _Mark("map by FlowSOM's rule, error within 0.5 % of flowsom's (x)", AT_LEAST, 3, None, _som("som_online")),
-        _Mark("map by the batch rule, error within 0.5 % of flowsom's (x)", AT_LEAST, 3, 20, _som("som_batch")),
+        _Mark("map by the batch rule, error within 0.5 % of flowsom's (x)", AT_LEAST, None, 20, _som("som_batch")),
         _Mark("mapping to nodes against flowsom (x)", AT_LEAST, 12, None, _ratio("map_events", "flowsom", 1)),
         _Mark("mapping to nodes against faiss (x)", AT_LEAST, 1.3, None, _ratio("map_events", "faiss", 1)),
         _Mark("batch of small tubes, 2 workers against 1 (x)", AT_LEAST, 1.8, None, _batch),
@@ -109,10 +111,10 @@ def _judge(mark: _Mark, rows: Sequence[Row]) -> Judged:
             return False
         return found.value >= limit if mark.sense == AT_LEAST else found.value <= limit
 
-    reach = "" if mark.reach is None else f"{mark.sense} {mark.reach:g}"
+    must, reach = ("" if limit is None else f"{mark.sense} {limit:g}" for limit in (mark.must, mark.reach))
     return Judged(
         mark.text,
-        f"{mark.sense} {mark.must:g}",
+        must,
         reach,
         found.value,
         within(mark.must),

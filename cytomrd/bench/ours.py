@@ -24,7 +24,6 @@ from cytomrd.kernels.near_gates import (
     grid_of_polygon,
     points_near_box,
     points_near_ellipsoid,
-    points_near_interval,
     points_near_polygon,
 )
 from cytomrd.kernels.scale_tables import look_up_column
@@ -216,17 +215,17 @@ def ellipsoid(events: Events) -> Run:
 
 def quadrant(events: Events) -> Run:
     """Four cells on two axes: uint8 (4, n_events), lower left, lower right, upper left, upper right."""
-    x, y = events.positions[:2]
+    blocks = [np.ascontiguousarray(events.positions[:2, part]) for _, part in _blocks(events.n_events)]
     members, surely = np.empty((4, events.n_events), dtype=np.uint8), np.empty(BLOCK, dtype=np.uint8)
     sides = [[interval_of_positions(*ends) for ends in ((-np.inf, at), (at, np.inf))] for at in DIVIDER]
+    cells = [np.array([sides[0][cell % 2], sides[1][cell // 2]]) for cell in range(4)]
+    on_scale, rows = np.ones(2, dtype=np.bool_), np.arange(2)
 
     def run() -> np.ndarray:
-        for n, part in _blocks(x.size):
-            for cell in range(4):
-                member = members[cell, part]
+        for positions, (n, part) in zip(blocks, _blocks(events.n_events), strict=True):
+            for member, intervals in zip(members[:, part], cells, strict=True):
                 member[:] = 1
-                points_near_interval(x[part], *sides[0][cell % 2], n, member, surely)
-                points_near_interval(y[part], *sides[1][cell // 2], n, member, surely)
+                points_near_box(positions, positions, on_scale, rows, intervals, n, member, surely)
         return members
 
     return run

@@ -27,7 +27,7 @@ def text_lines(result: dict) -> Iterator[str]:
             f"{g['kernel']} {g['slope']:.2f}" for g in result["growth"]
         )
     yield ""
-    marks = [mark for mark in result["marks"] if mark["met"] is not None]
+    marks = [mark for mark in result["marks"] if _is_judged(mark)]
     yield from columns(MARK_HEAD, [mark_cells(mark) for mark in marks], right=(3,))
     left = len(result["marks"]) - len(marks)
     if left:
@@ -71,12 +71,19 @@ def _line(rows: Sequence[dict]) -> tuple[str, ...]:
     )
 
 
+def _is_judged(mark: dict) -> bool:
+    """Whether there was something to judge; a mark that only hopes has nothing that must be met."""
+    return mark["met"] is not None or mark["reached"] is not None
+
+
 def mark_cells(mark: dict) -> tuple[str, ...]:
     """A row of the table of marks."""
-    if mark["met"] is None:
+    if not _is_judged(mark):
         outcome = "not measured"
+    elif mark["reached"]:
+        outcome = "reached"
     else:
-        outcome = "reached" if mark["reached"] else "yes" if mark["met"] else "NO"
+        outcome = {True: "yes", False: "NO", None: "not reached"}[mark["met"]]
     return (mark["mark"], mark["must"], mark["reach"], short(mark["measured"]), outcome, mark["note"])
 
 

@@ -16,7 +16,6 @@ __all__ = [
     "grid_of_polygon",
     "points_near_box",
     "points_near_ellipsoid",
-    "points_near_interval",
     "points_near_polygon",
 ]
 
@@ -181,39 +180,46 @@ def points_near_ellipsoid(columns, axes, errors, shape, n, spare, surely, member
             weight = abs(precision[i, j])
             fixed += 1.001 * weight * (0.5 * (errors[i] + errors[j]) + errors[i] * errors[j])
             by_size += weight * (0.501 * (errors[i] + errors[j]) + 1e-13)
-    totals, sizes = spare[0], spare[1]
-    _squared_distances(columns, axes, mean, precision, n, totals, sizes)
-    for e in range(n):
-        margin = fixed + by_size * sizes[e]
-        # Where numbers overflow nothing is sure.
-        is_sound = np.uint8(sizes[e] < LARGE)
-        member[e] &= np.uint8(1) ^ (np.uint8(totals[e] - distance_square > margin) & is_sound)
-        surely[e] = np.uint8(distance_square - totals[e] > margin) & is_sound
+    limits = distance_square, fixed, by_size
+    if mean.size <= 3:
+        # Axes that are not there have no weight.
+        last = mean.size - 1
+        x, y, z = columns[axes[0]], columns[axes[min(1, last)]], columns[axes[min(2, last)]]
+        of_three, weights = np.zeros(3), np.zeros((3, 3))
+        of_three[: mean.size], weights[: mean.size, : mean.size] = mean, precision
+        _near_ellipsoid_of_three(x, y, z, of_three, weights, limits, n, surely, member)
+    else:
+        _near_ellipsoid(columns, axes, mean, precision, limits, n, spare, surely, member)
     return events_in_doubt(member, surely, n, doubtful)
 
 
 @kernel
-def _squared_distances(columns, axes, mean, precision, n, totals, sizes):
-    """totals float64 (>= n,): ``a' precision a`` for a = columns[axes] - mean; sizes float64 (>= n,): ``a' a``."""
-    # Written out for the usual numbers of axes, since this is what the compiler turns into vector instructions.
-    if mean.size == 2:
-        x, y = columns[axes[0]], columns[axes[1]]
-        xx, yy, xy = precision[0, 0], precision[1, 1], precision[0, 1] + precision[1, 0]
-        for e in range(n):
-            a, b = x[e] - mean[0], y[e] - mean[1]
-            totals[e] = xx * a * a + yy * b * b + xy * a * b
-            sizes[e] = a * a + b * b
-        return
-    if mean.size == 3:
-        x, y, z = columns[axes[0]], columns[axes[1]], columns[axes[2]]
-        xx, yy, zz = precision[0, 0], precision[1, 1], precision[2, 2]
-        xy, xz = precision[0, 1] + precision[1, 0], precision[0, 2] + precision[2, 0]
-        yz = precision[1, 2] + precision[2, 1]
-        for e in range(n):
-            a, b, c = x[e] - mean[0], y[e] - mean[1], z[e] - mean[2]
-            totals[e] = (xx * a + xy * b + xz * c) * a + (yy * b + yz * c) * b + zz * c * c
-            sizes[e] = a * a + b * b + c * c
-        return
+def _near_ellipsoid_of_three(x, y, z, mean, precision, limits, n, surely, member):
+    """`_near_ellipsoid` for three axes, written out: so it is turned into vector instructions, and needs no scratch."""
+    distance_square, fixed, by_size = limits
+    x_mean, y_mean, z_mean = mean[0], mean[1], mean[2]
+    xx, yy, zz = precision[0, 0], precision[1, 1], precision[2, 2]
+    xy, xz = precision[0, 1] + precision[1, 0], precision[0, 2] + precision[2, 0]
+    yz = precision[1, 2] + precision[2, 1]
+    for e in range(n):
+        a, b, c = x[e] - x_mean, y[e] - y_mean, z[e] - z_mean
+        size = a * a + b * b + c * c
+        beyond = (xx * a + xy * b + xz * c) * a + (yy * b + yz * c) * b + zz * c * c - distance_square
+        margin = fixed + by_size * size
+        # Where numbers overflow nothing is sure.
+        is_sound = np.uint8(size < LARGE)
+        member[e] &= np.uint8(1) ^ (np.uint8(beyond > margin) & is_sound)
+        surely[e] = np.uint8(-beyond > margin) & is_sound
+
+
+@kernel
+def _near_ellipsoid(columns, axes, mean, precision, limits, n, spare, surely, member):
+    """Clear member uint8 (n,) where a squared distance is surely too large; surely uint8 (n,): where it surely is not.
+
+    limits: the squared distance, and the margin as a fixed part and one for each unit of the events' size squared.
+    """
+    distance_square, fixed, by_size = limits
+    totals, sizes = spare[0], spare[1]
     totals[:n] = 0.0
     sizes[:n] = 0.0
     for i in range(mean.size):
@@ -224,33 +230,48 @@ def _squared_distances(columns, axes, mean, precision, n, totals, sizes):
             y, weight = columns[axes[j]], precision[i, j]
             for e in range(n):
                 totals[e] += weight * (x[e] - mean[i]) * (y[e] - mean[j])
-
-
-@kernel
-def points_near_interval(x, possible_from, possible_to, sure_from, sure_to, n, member, surely):
-    """Clear member uint8 (n,) where x float64 (n,) cannot be inside, and surely uint8 (n,) where it need not be.
-
-    An interval holds its two ends; NaN is outside of every one.
-    """
     for e in range(n):
-        member[e] &= np.uint8(x[e] >= possible_from) & np.uint8(x[e] <= possible_to)
-    if possible_from == sure_from and possible_to == sure_to:
-        for e in range(n):
-            surely[e] &= member[e]
-        return
-    for e in range(n):
-        surely[e] &= np.uint8(x[e] >= sure_from) & np.uint8(x[e] <= sure_to)
+        margin = fixed + by_size * sizes[e]
+        is_sound = np.uint8(sizes[e] < LARGE)
+        member[e] &= np.uint8(1) ^ (np.uint8(totals[e] - distance_square > margin) & is_sound)
+        surely[e] = np.uint8(distance_square - totals[e] > margin) & is_sound
 
 
 @kernel
 def points_near_box(scaled, linear, on_scale, rows, intervals, n, member, surely):
-    """`points_near_interval` for each bound: rows int64 (n_bounds,) of scaled, or of linear where not on_scale.
+    """Clear member uint8 (n,) where an event cannot be within all bounds, and surely uint8 (n,) where it need not be.
 
-    scaled, linear float64 (., >= n); on_scale bool (n_bounds,); intervals float64 (n_bounds, 4).
+    Bound k holds rows[k] of scaled, or of linear where not on_scale[k], against intervals[k]: possible from and to,
+    sure from and to, both ends within; NaN is outside. scaled, linear float64 (., >= n); on_scale bool (n_bounds,);
+    rows int64 (n_bounds,); intervals float64 (n_bounds, 4).
     """
+    last = rows.size - 1
+    in_doubt = False
     for k in range(rows.size):
-        x = scaled[rows[k]] if on_scale[k] else linear[rows[k]]
-        points_near_interval(x, intervals[k, 0], intervals[k, 1], intervals[k, 2], intervals[k, 3], n, member, surely)
+        in_doubt |= intervals[k, 0] != intervals[k, 2] or intervals[k, 1] != intervals[k, 3]
+    for i in range(0, rows.size, 3):
+        # Three columns at once keep more of the memory busy; where bounds are left over the last counts again.
+        j, k = min(i + 1, last), min(i + 2, last)
+        x = scaled[rows[i]] if on_scale[i] else linear[rows[i]]
+        y = scaled[rows[j]] if on_scale[j] else linear[rows[j]]
+        z = scaled[rows[k]] if on_scale[k] else linear[rows[k]]
+        _three_within(x, y, z, intervals[i, :2], intervals[j, :2], intervals[k, :2], n, member)
+        if in_doubt:
+            _three_within(x, y, z, intervals[i, 2:], intervals[j, 2:], intervals[k, 2:], n, surely)
+    if not in_doubt:
+        for e in range(n):
+            surely[e] &= member[e]
+
+
+@kernel
+def _three_within(x, y, z, of_x, of_y, of_z, n, member):
+    """Clear member uint8 (n,) where one of x, y, z float64 (>= n,) is not within its two ends."""
+    x_from, x_to, y_from, y_to, z_from, z_to = of_x[0], of_x[1], of_y[0], of_y[1], of_z[0], of_z[1]
+    for e in range(n):
+        inside = np.uint8(x[e] >= x_from) & np.uint8(x[e] <= x_to)
+        inside &= np.uint8(y[e] >= y_from) & np.uint8(y[e] <= y_to)
+        inside &= np.uint8(z[e] >= z_from) & np.uint8(z[e] <= z_to)
+        member[e] &= inside
 
 
 @kernel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -22,6 +22,7 @@ from cytomrd.bench.measure import Growth, measure_kernel
 from cytomrd.bench.plan import plan_bench
 from cytomrd.bench.process import measure_batch, measure_marrow, measure_memory, measure_start
 from cytomrd.bench.rows import Row, find_row
+from cytomrd.bench.show import mark_cells
 from cytomrd.bench.timing import Times, interleave
 from cytomrd.cli.main import cytomrd
 from cytomrd.fcs.dataset import open_fcs
@@ -304,6 +305,21 @@ def test_marks_are_judged_on_their_own_side():
     assert marks["pass, slope of log(time) on log(events)"].met is False
     assert marks["map by FlowSOM's rule, error within 0.5 % of flowsom's (x)"].met is False
     assert marks["polygon of 20 vertices against flowutils (x)"].met is None
+
+
+def test_a_mark_that_nothing_must_reach_is_told_as_hoped_for():
+    name = "map by the batch rule, error within 0.5 % of flowsom's (x)"
+
+    def outcome(**found):
+        row = Row("som_batch", "cytomrd", 10, ratio_to="flowsom", threads=1, agrees=True, **found)
+        mark = next(m for m in judge([row], [], 2) if m.mark == name)
+        assert (mark.must, mark.reach, mark.met) == ("", ">= 20", None)
+        return mark_cells(asdict(mark))[4]
+
+    assert outcome(ratio=12.0, max_error=0.0) == "not reached"
+    assert outcome(ratio=25.0, max_error=0.0) == "reached"
+    assert outcome(ratio=25.0, max_error=0.01) == "not reached"
+    assert outcome(ratio=None) == "not measured"
 
 
 def test_peak_memory_sees_what_is_freed_again():

@@ -202,30 +202,38 @@ def test_polygon_decides_members_alone_however_few(share, plain):
     assert member.tolist() == exact.tolist()
 
 
-@pytest.mark.parametrize("plain", [False, True])
-def test_box_is_the_interval_of_each_bound(plain):
-    rng = np.random.default_rng(6)
-    scaled, linear = rng.random((2, 300)), rng.random((3, 300))
-    intervals = np.array([[0.1, 0.9, 0.2, 0.8], [0.3, 1.0, 0.3, 1.0]])
-    member, surely = np.ones(300, np.uint8), np.ones(300, np.uint8)
+def near_box(scaled, linear, on_scale, rows, intervals, *, plain: bool):
+    n = scaled.shape[1]
+    member, surely = np.ones(n, np.uint8), np.ones(n, np.uint8)
     run = near_gates.points_near_box.py_func if plain else near_gates.points_near_box
-    run(scaled, linear, np.array([True, False]), np.array([1, 2]), intervals, 300, member, surely)
-    x, y = scaled[1], linear[2]
-    assert (member == ((x >= 0.1) & (x <= 0.9) & (y >= 0.3))).all()
-    assert (surely == ((x >= 0.2) & (x <= 0.8) & (y >= 0.3))).all()
+    run(scaled, linear, np.array(on_scale), np.array(rows), np.array(intervals), n, member, surely)
+    return member.astype(bool), surely.astype(bool)
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_interval_holds_its_ends_and_no_nan(plain):
-    run = near_gates.points_near_interval.py_func if plain else near_gates.points_near_interval
-    x = np.array([0.9, 1.0, 1.5, 2.0, 3.0, 4.0, 4.1, np.nan, np.inf, -np.inf])
-    member, surely = np.ones(x.size, np.uint8), np.ones(x.size, np.uint8)
-    run(x, 1.0, 4.0, 2.0, 3.0, x.size, member, surely)
+@pytest.mark.parametrize("n_bounds", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("doubt", [0.0, 0.1])
+def test_box_is_the_interval_of_each_bound(plain, n_bounds, doubt):
+    rng = np.random.default_rng(6)
+    scaled, linear = rng.random((7, 300)), rng.random((8, 300))
+    on_scale = rng.random(n_bounds) < 0.5
+    rows = rng.permutation(7)[:n_bounds]
+    low, high = rng.uniform(0, 0.2, n_bounds), rng.uniform(0.7, 1, n_bounds)
+    intervals = np.column_stack([low, high, low + doubt * on_scale, high - doubt])
+    member, surely = near_box(scaled, linear, on_scale, rows, intervals, plain=plain)
+    x = np.where(on_scale[:, None], scaled[rows], linear[rows])
+    assert (member == ((x >= low[:, None]) & (x <= high[:, None])).all(axis=0)).all()
+    assert (surely == ((x >= intervals[:, 2, None]) & (x <= intervals[:, 3, None])).all(axis=0)).all()
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_interval_holds_its_ends_and_no_nan(plain):
+    x = np.array([[0.9, 1.0, 1.5, 2.0, 3.0, 4.0, 4.1, np.nan, np.inf, -np.inf]])
+    member, surely = near_box(x, x, [True], [0], [[1.0, 4.0, 2.0, 3.0]], plain=plain)
     assert np.flatnonzero(member).tolist() == [1, 2, 3, 4, 5]
     assert np.flatnonzero(surely).tolist() == [3, 4]
-    member[:], surely[:] = 1, 1
-    run(x, -np.inf, np.inf, -np.inf, np.inf, x.size, member, surely)
-    assert np.flatnonzero(member ^ 1).tolist() == [7]
+    member, _ = near_box(x, x, [False], [0], [[-np.inf, np.inf, -np.inf, np.inf]], plain=plain)
+    assert np.flatnonzero(~member).tolist() == [7]
 
 
 @pytest.mark.parametrize("plain", [False, True])
