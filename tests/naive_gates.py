@@ -72,6 +72,15 @@ def in_polygon(x: float, y: float, vertices) -> bool:
     return inside
 
 
+def mean_and_covariance(points) -> tuple[list[float], list[list[float]]]:
+    """Of points, a row each, in exact fractions; covariance by n - 1."""
+    rows = [[Fraction(float(value)) for value in point] for point in points]
+    mean = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    apart = [[value - middle for value, middle in zip(row, mean, strict=True)] for row in rows]
+    products = [[sum(row[i] * row[j] for row in apart) for j in range(len(mean))] for i in range(len(mean))]
+    return [float(m) for m in mean], [[float(p / (len(rows) - 1)) for p in line] for line in products]
+
+
 def compensated(events: np.ndarray, detectors, spillover) -> np.ndarray:
     """All detectors of the matrix solved for, one event at a time."""
     out = events.astype(float).copy()

@@ -126,6 +126,7 @@ KERNELS: tuple[Kernel, ...] = (
     _gate("boolean", 3, ours.boolean, {"FlowKit": peers.flowkit_boolean}),
     Kernel("histogram_1d", "histograms", 8, ours.histogram_1d, {"numpy": peers.numpy_histogram_1d}, same_counts),
     Kernel("histogram_2d", "histograms", 16, ours.histogram_2d, {"numpy": peers.numpy_histogram_2d}, same_counts),
+    Kernel("moments", "moments", 25, ours.moments, {"numpy": peers.numpy_moments}, partial(close_values, allowed=1e-9)),
     Kernel("pass", "pass", 56, ours.whole_pass, {"FlowKit": peers.flowkit_session}, same_counts,
            limits={"memcpy": peers.memcpy},
            threaded=ours.whole_pass, can_split=False, is_long=True),

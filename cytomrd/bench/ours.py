@@ -20,6 +20,7 @@ from cytomrd.kernels.compensate import compensate_column
 from cytomrd.kernels.gates import combine_members, points_in_ellipsoid
 from cytomrd.kernels.grid_index import interpolate_column
 from cytomrd.kernels.histograms import count_1d, count_2d
+from cytomrd.kernels.moments import add_moments, mean_and_covariance
 from cytomrd.kernels.near_gates import (
     grid_of_polygon,
     points_near_box,
@@ -46,6 +47,7 @@ __all__ = [
     "histogram_1d",
     "histogram_2d",
     "map_to_nodes",
+    "moments",
     "polygon",
     "quadrant",
     "read",
@@ -276,6 +278,21 @@ def histogram_2d(events: Events) -> Run:
         for n, part in _blocks(x.size):
             count_2d(x[part], y[part], member, 0.0, float(N_BINS), 0.0, float(N_BINS), n, counts)
         return counts
+
+    return run
+
+
+def moments(events: Events) -> Run:
+    """Mean and covariance on three axes of a population that is known: (4, 3)."""
+    member = memberships(events)[0]
+    blocks = [np.ascontiguousarray(events.positions[:3, part]) for _, part in _blocks(events.n_events)]
+    centre = np.array(MEAN)
+
+    def run() -> np.ndarray:
+        sums, products, n_members = np.zeros(3), np.zeros((3, 3)), 0
+        for positions, (n, part) in zip(blocks, _blocks(member.size), strict=True):
+            n_members += add_moments(positions, member[part], centre, n, sums, products)
+        return np.vstack(mean_and_covariance(n_members, centre, sums, products))
 
     return run
 

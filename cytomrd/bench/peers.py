@@ -240,6 +240,17 @@ def numpy_histogram_2d(events: Events) -> Run:
     return lambda: np.histogram2d(x, y, bins=N_BINS, range=((0.0, 1.0), (0.0, 1.0)))[0]
 
 
+def numpy_moments(events: Events) -> Run:
+    """numpy.mean and numpy.cov of the chosen columns."""
+    positions, chosen = events.positions[:3], memberships(events)[0].astype(bool)
+
+    def run() -> np.ndarray:
+        inside = positions[:, chosen]
+        return np.vstack([inside.mean(axis=1), np.cov(inside)])
+
+    return run
+
+
 def flowsom_som(events: Events) -> Run:
     """FlowSOM's estimator: training and the mapping of all events; a new seed for each call, as ours."""
     from flowsom.models import SOMEstimator

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from cytomrd.errors import GateError
+from cytomrd.kernels.gates import points_in_ellipsoid
+from cytomrd.kernels.moments import add_moments, mean_and_covariance
 
 __all__ = ["fit_ellipse"]
 
@@ -63,15 +65,19 @@ def fit_ellipse(points: np.ndarray, *, coverage: float = 0.99) -> tuple[np.ndarr
     # A Gaussian's core within squared distance c holds CORE of it; truncation shrinks its covariance by this factor.
     core = -2.0 * np.log(1.0 - CORE)
     shrink = 1.0 - (1.0 - CORE) * core / (2.0 * CORE)
+    columns, inside = np.ascontiguousarray(points.T), np.empty(len(points), dtype=np.uint8)
     for _ in range(N_STEPS):
         if not np.linalg.eigvalsh(covariance).min() > 1e-12:
             break
-        distance = _squared_distance(points, mean, covariance)
-        inside = points[distance <= core]
-        if len(inside) < MIN_EVENTS // 2:
+        inside[:] = 1
+        points_in_ellipsoid(columns, mean, np.linalg.inv(covariance), core, inside.size, inside)
+        sums, products = np.zeros(2), np.zeros((2, 2))
+        n_inside = add_moments(columns, inside, mean, inside.size, sums, products)
+        if n_inside < MIN_EVENTS // 2:
             covariance = covariance * 1.5
             continue
-        new_mean, new_covariance = inside.mean(axis=0), np.cov(inside.T) / shrink
+        new_mean, of_core = mean_and_covariance(n_inside, mean, sums, products)
+        new_covariance = of_core / shrink
         moved = np.abs(new_mean - mean).max() + np.abs(new_covariance - covariance).max()
         mean, covariance = new_mean, new_covariance
         if moved < 1e-7:
@@ -88,8 +94,3 @@ def _densest(points: np.ndarray) -> np.ndarray:
     density = gaussian_filter(counts, 2.5, mode="constant")
     i, j = np.unravel_index(int(np.argmax(density)), density.shape)
     return np.array([(x[i] + x[i + 1]) / 2, (y[j] + y[j + 1]) / 2])
-
-
-def _squared_distance(points: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    centred = points - mean
-    return np.einsum("ij,ij->i", centred, np.linalg.solve(covariance, centred.T).T)
