@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from cytomrd.cli.options import memory_mb
 from cytomrd.cli.progress import progress_bar
 
 EXIT_SOME_FAILED = 4
@@ -25,6 +26,7 @@ def _grid(ctx, param, value: str) -> tuple[int, int]:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Results folder [RUN/results].")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
+@click.option("--max-memory", callback=memory_mb, metavar="SIZE", help="What all processes may hold, e.g. 4G or 800M.")
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of gates and maps [0].")
 @click.option("--grid", callback=_grid, default="10x10", show_default=True, help="Rows and columns of the map.")
 @click.option("--metaclusters", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
@@ -32,7 +34,7 @@ def _grid(ctx, param, value: str) -> tuple[int, int]:
 @click.option("--max-events", type=click.IntRange(min=1), help="Train on a sample of so many; all are mapped [all].")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
-def command(ctx, run: Path, out, jobs, seed, grid, metaclusters, population, max_events, quiet):
+def command(ctx, run: Path, out, jobs, max_memory, seed, grid, metaclusters, population, max_events, quiet):
     """Cluster the events of each tube of the run folder RUN by a self-organising map.
 
     Files are gated as `cytomrd gate` does; the events of a population are mapped on the panel's scales (fluorescence
@@ -67,8 +69,11 @@ def command(ctx, run: Path, out, jobs, seed, grid, metaclusters, population, max
             done += n_events
             progress(done, label=sample_id)
 
-        samples = cluster_run(plan, settings, out / "clusters", choices=choices, jobs=jobs, progress=advance)
-    _show(samples, out / "clusters", quiet)
+        target = out / "clusters"
+        samples = cluster_run(
+            plan, settings, target, choices=choices, jobs=jobs, max_memory_mb=max_memory, progress=advance
+        )
+    _show(samples, target, quiet)
     if any(s.error for s in samples):
         ctx.exit(EXIT_SOME_FAILED)
 

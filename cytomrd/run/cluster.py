@@ -13,6 +13,7 @@ from cytomrd.gating.gates import ROOT
 from cytomrd.panel import Panel
 from cytomrd.run.car_nk_sample import subject_control
 from cytomrd.run.cluster_tube import ClusterChoices, TubeClusters, cluster_tube
+from cytomrd.run.memory import admitted_jobs, cluster_memory_mb, refusal
 from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.results import safe_name
 from cytomrd.run.settings import RunSettings
@@ -41,6 +42,7 @@ def cluster_run(
     *,
     choices: ClusterChoices | None = None,
     jobs: int = 1,
+    max_memory_mb: float | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> tuple[ClusteredSample, ...]:
     """Cluster every tube of the plan; write ``clusters.csv`` and a ``<sample_id>-<tube>.h5ad`` for each into ``out``.
@@ -59,37 +61,51 @@ def cluster_run(
         Choices of the clustering.
     jobs
         Worker processes; the results do not depend on it.
+    max_memory_mb
+        What all processes together may hold, in MB: fewer jobs run at once where they would hold more, and a sample
+        with a file that alone needs more is refused.
     progress
         Called with (sample id, events done) as each sample ends.
 
     Raises
     ------
     RunError
-        If no panel of the run has the population asked for.
+        If no panel of the run has the population asked for, or not even an empty process fits into the memory.
     """
     choices = choices or ClusterChoices()
     _check_population(plan, choices.population)
+    jobs = admitted_jobs(plan, jobs, max_memory_mb, need=cluster_memory_mb)
     controls = _controls(plan, settings)
     names = iter(_file_names(plan))
     found: dict[str, ClusteredSample] = {}
 
-    def take(task: Task, sample: ClusteredSample) -> None:
-        found[sample.sample_id] = sample
+    def end(sample: PlannedSample, clustered: ClusteredSample) -> None:
+        found[sample.sample_id] = clustered
         if progress is not None:
-            progress(sample.sample_id, sum(f.n_events for f in task.key.files))
+            progress(sample.sample_id, sum(f.n_events for f in sample.files))
 
     with staged_folder(out) as stage:
         tasks = []
         for sample in plan.samples:
             targets = [stage / next(names) for _ in sample.files]
+            if reason := _too_large(sample, max_memory_mb):
+                end(sample, ClusteredSample(sample.sample_id, error=reason))
+                continue
             cuts = controls.get(_control_key(sample))
             arguments = (sample, plan.panels, settings, choices, plan.folder, cuts, targets)
             tasks.append(Task(sample, _cluster_sample, arguments))
         # The largest first, so that none is left over for one worker at the end.
-        run_tasks(sorted(tasks, key=lambda t: -sum(f.n_events for f in t.key.files)), jobs, take)
+        tasks.sort(key=lambda task: -sum(f.n_events for f in task.key.files))
+        run_tasks(tasks, jobs, lambda task, clustered: end(task.key, clustered))
         samples = tuple(found[s.sample_id] for s in plan.samples)
         (stage / TABLE_NAME).write_text(_table(samples), "utf-8", newline="")
     return samples
+
+
+def _too_large(sample: PlannedSample, max_memory_mb: float | None) -> str | None:
+    """Why a sample cannot be clustered within the memory allowed, or None."""
+    reasons = ((f, refusal(f, max_memory_mb, need=cluster_memory_mb)) for f in sample.files)
+    return "; ".join(f"{f.row.file}: {reason}" for f, reason in reasons if reason) or None
 
 
 def _check_population(plan: RunPlan, population: str | None) -> None:

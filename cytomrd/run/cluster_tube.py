@@ -101,6 +101,8 @@ def cluster_tube(
     positions, raw_dtype = source.positions(markers)
     used = np.ascontiguousarray(positions[:, [markers.index(m) for m in clustered]])
     nodes, cluster, error = _map(used, choices, settings.random_state)
+    topology = _topology(used, nodes, choices.grid)
+    del used
     of_node = _by_size(metacluster_nodes(nodes, choices.n_metaclusters), cluster)
     n_placed = int((cluster >= 0).sum())
     table = EventTable(
@@ -118,7 +120,7 @@ def cluster_tube(
             "nodes": nodes,
             "node_metacluster": of_node,
             "quantisation_error": error,
-            "topographic_error": _topology(used, nodes, choices.grid),
+            "topographic_error": topology,
         },
     )
     write_event_table(target, table, source.linear(markers), dtype=raw_dtype)

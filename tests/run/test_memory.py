@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from runs import blas_threads, write_samplesheet, write_tube
 
 from cytomrd.cli.main import cytomrd
-from cytomrd.run.memory import admitted_jobs, file_memory_mb, plan_memory_mb, refusal
-from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
+from cytomrd.run.memory import admitted_jobs, cluster_memory_mb, file_memory_mb, plan_memory_mb, refusal
+from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan, plan_run
 from cytomrd.run.workers import Task, run_tasks
 from cytomrd.simulate import LAWS, draw_donor, simulate_marrow_tube
 
@@ -32,6 +32,17 @@ def test_jobs_are_fewer_where_they_would_hold_too_much():
         assert plan_memory_mb(plan, jobs) <= allowed
         assert jobs == 4 or plan_memory_mb(plan, jobs + 1) > allowed
     assert admitted_jobs(plan, 4, None) == 4
+
+
+def test_clustering_needs_more_than_gating_and_has_fewer_jobs():
+    plan = plan_of(2_000_000, 2_000_000, 1000, 1000)
+    for allowed in (900, 1800, 3000):
+        jobs = admitted_jobs(plan, 4, allowed, need=cluster_memory_mb)
+        assert plan_memory_mb(plan, jobs, need=cluster_memory_mb) <= allowed
+        assert jobs < admitted_jobs(plan, 4, allowed) or jobs == 4
+    file = plan.samples[0].files[0]
+    assert refusal(file, 700) is None
+    assert "2,000,000 events need about" in refusal(file, 700, need=cluster_memory_mb)
 
 
 def test_need_grows_with_the_events_by_little():
@@ -97,20 +108,23 @@ def test_linear_algebra_has_one_thread_in_a_task(jobs):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
 @pytest.mark.parametrize("n_events", [100_000, 2_000_000])
-def test_a_process_holds_what_was_said(tmp_path, n_events):
+@pytest.mark.parametrize("work", [("gate",), ("cluster", "-p", "root")])
+def test_a_process_holds_what_was_said(tmp_path, work, n_events):
     law = LAWS["clinical"]
     tube = simulate_marrow_tube(law, draw_donor(law, 3), n_events, 0.002, tube="2", random_state=5)
     write_tube(tmp_path / "a.fcs", tube)
     row = {"file": "a.fcs", "sample_id": "A", "matrix": "BM", "panel": "euroflow-mm-mrd", "tube": "2"}
     write_samplesheet(tmp_path, [row])
-    said = float(re.search(r"at most (\d+) MB", run("gate", tmp_path, "--dry-run").output)[1])
+    need = cluster_memory_mb if work[0] == "cluster" else file_memory_mb
+    said = plan_memory_mb(plan_run(tmp_path), 1, need=need)
     # The high-water mark of the process itself: that of a child also counts what its parent held.
     code = (
         "import sys, pathlib; from cytomrd.cli.main import cytomrd; cytomrd.main(sys.argv[1:], standalone_mode=False); "
         "print(pathlib.Path('/proc/self/status').read_text())"
     )
-    command = [sys.executable, "-c", code, "gate", str(tmp_path), "-q"]
+    command = [sys.executable, "-c", code, work[0], str(tmp_path), "-q", *work[1:]]
     status = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert said / 2 < int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000 < said
-    with (tmp_path / "results" / "mrd.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 1
+    table = "mrd.csv" if work[0] == "gate" else "clusters/clusters.csv"
+    with (tmp_path / "results" / table).open() as file:
+        assert len(list(csv.DictReader(file))) >= 1
