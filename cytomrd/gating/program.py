@@ -152,6 +152,7 @@ class Program:
     _source_of: dict = field(default_factory=dict)
     _column_of: dict = field(default_factory=dict)
     _rows_of: dict[str, list[int]] = field(default_factory=dict)
+    _matrix_rows: dict[Spillover, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         for row, detector in enumerate(self.detectors):
@@ -201,18 +202,24 @@ class Program:
         spillover = self._spillover_of(axis)
         if spillover is None or axis.channel not in spillover.detectors:
             return LinearSource(np.array([row], dtype=np.int64), None)
-        missing = [name for name in spillover.detectors if name not in self._rows_of]
-        if missing:
-            raise CompensationError(
-                f"spillover matrix ({spillover.source}) names detectors that the file lacks: {', '.join(missing)}; "
-                f"the file has {', '.join(self.detectors)}; give the matrix that belongs to this file"
-            )
         weights = spillover.inverse[:, spillover.detectors.index(axis.channel)]
         used = np.flatnonzero(weights)
-        rows = np.array([self._row_of(spillover.detectors[i]) for i in used], dtype=np.int64)
+        rows = self._rows_of_matrix(spillover)[used]
         if len(rows) == 1 and weights[used[0]] == 1.0:
             return LinearSource(rows, None)
         return LinearSource(rows, np.ascontiguousarray(weights[used]))
+
+    def _rows_of_matrix(self, spillover: Spillover) -> np.ndarray:
+        """int64 (n_detectors,): the row of each of the matrix's detectors."""
+        if spillover not in self._matrix_rows:
+            missing = [name for name in spillover.detectors if name not in self._rows_of]
+            if missing:
+                raise CompensationError(
+                    f"spillover matrix ({spillover.source}) names detectors that the file lacks: {', '.join(missing)}; "
+                    f"the file has {', '.join(self.detectors)}; give the matrix that belongs to this file"
+                )
+            self._matrix_rows[spillover] = np.array([self._row_of(name) for name in spillover.detectors], np.int64)
+        return self._matrix_rows[spillover]
 
     def _spillover_of(self, axis: Dimension) -> Spillover | None:
         if axis.compensation == UNCOMPENSATED:
