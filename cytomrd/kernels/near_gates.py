@@ -182,12 +182,12 @@ def points_near_ellipsoid(columns, axes, errors, shape, n, spare, surely, member
             by_size += weight * (0.501 * (errors[i] + errors[j]) + 1e-13)
     limits = distance_square, fixed, by_size
     if mean.size <= 3:
-        # Axes that are not there have no weight.
-        last = mean.size - 1
-        x, y, z = columns[axes[0]], columns[axes[min(1, last)]], columns[axes[min(2, last)]]
-        of_three, weights = np.zeros(3), np.zeros((3, 3))
-        of_three[: mean.size], weights[: mean.size, : mean.size] = mean, precision
-        _near_ellipsoid_of_three(x, y, z, of_three, weights, limits, n, surely, member)
+        # Where there are fewer axes the last one stands in, without weight.
+        j, k = min(1, mean.size - 1), min(2, mean.size - 1)
+        weights = np.zeros((3, 3))
+        weights[: mean.size, : mean.size] = precision
+        x, y, z = columns[axes[0]], columns[axes[j]], columns[axes[k]]
+        _near_ellipsoid_of_three(x, y, z, (mean[0], mean[j], mean[k]), weights, limits, n, surely, member)
     else:
         _near_ellipsoid(columns, axes, mean, precision, limits, n, spare, surely, member)
     return events_in_doubt(member, surely, n, doubtful)
@@ -197,7 +197,7 @@ def points_near_ellipsoid(columns, axes, errors, shape, n, spare, surely, member
 def _near_ellipsoid_of_three(x, y, z, mean, precision, limits, n, surely, member):
     """`_near_ellipsoid` for three axes, written out: so it is turned into vector instructions, and needs no scratch."""
     distance_square, fixed, by_size = limits
-    x_mean, y_mean, z_mean = mean[0], mean[1], mean[2]
+    x_mean, y_mean, z_mean = mean
     xx, yy, zz = precision[0, 0], precision[1, 1], precision[2, 2]
     xy, xz = precision[0, 1] + precision[1, 0], precision[0, 2] + precision[2, 0]
     yz = precision[1, 2] + precision[2, 1]
