@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import stat
-from pathlib import Path
 
 from cytomrd.errors import FcsError
 from cytomrd.fcs.text import printable
@@ -36,17 +35,16 @@ class ByteSource:
     """
 
     def __init__(self, path: str | os.PathLike):
-        name = printable(str(path), max_length=300)
         try:
             # Non-blocking: opening a FIFO that nobody writes to would otherwise wait for ever.
-            self._file = io.FileIO(Path(path), "rb", opener=_open_without_waiting)
+            self._file = io.FileIO(os.fspath(path), "rb", opener=_open_without_waiting)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise FcsError(f"{name}: cannot be opened ({reason})", keyword="FILE", byte_offset=0) from None
+            raise FcsError(f"{_shown(path)}: cannot be opened ({reason})", keyword="FILE", byte_offset=0) from None
         status = os.fstat(self._file.fileno())
         if not stat.S_ISREG(status.st_mode):
             self._file.close()
-            raise FcsError(f"{name}: not a regular file, so not an FCS file", keyword="FILE", byte_offset=0)
+            raise FcsError(f"{_shown(path)}: not a regular file, so not an FCS file", keyword="FILE", byte_offset=0)
         self.size = status.st_size
         self.fingerprint = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
@@ -102,6 +100,10 @@ def sha256_of(path: str | os.PathLike) -> str:
             source.read_into(offset, part)
             digest.update(part)
     return digest.hexdigest()
+
+
+def _shown(path: str | os.PathLike) -> str:
+    return printable(str(path), max_length=300)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
