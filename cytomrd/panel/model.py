@@ -17,6 +17,7 @@ __all__ = [
     "AntigenSpec",
     "BooleanSpec",
     "CarNkSpec",
+    "CellsSpec",
     "ChannelSpec",
     "CutSpec",
     "EllipseSpec",
@@ -139,6 +140,21 @@ class SingletsSpec(_Spec):
     width: float = Field(default=4.0, gt=0, allow_inf_nan=False)
 
 
+class CellsSpec(_Spec):
+    """Events beyond debris on forward and side scatter together.
+
+    The boundary is a valley of both. ``bounds`` and ``value``, which is used where there is no valley, are multiples of
+    the forward scatter of lymphocytes. ``leukocytes`` names a cut, such as one on CD45 found on the parent: its
+    brightest events are the lymphocytes, and its positive ones tell how many of the cells are sure.
+    """
+
+    kind: Literal["cells"]
+    channels: tuple[str, str]
+    leukocytes: str | None = None
+    bounds: Interval = (0.12, 0.75)
+    value: Finite = 0.30
+
+
 class TimeSpec(_Spec):
     """Stretches of steady acquisition; what drifts, clogs or bursts is left out."""
 
@@ -186,7 +202,7 @@ class BooleanSpec(_Spec):
 
 
 GateSpec = Annotated[
-    SingletsSpec | TimeSpec | PhenotypeSpec | RangeSpec | PolygonSpec | EllipseSpec | BooleanSpec,
+    SingletsSpec | CellsSpec | TimeSpec | PhenotypeSpec | RangeSpec | PolygonSpec | EllipseSpec | BooleanSpec,
     Field(discriminator="kind"),
 ]
 
@@ -288,6 +304,7 @@ class QcSpec(_Spec):
 
     max_time_removed: Fraction = 0.25
     max_doublets: Fraction = 0.40
+    max_debris: Fraction = 0.80
     max_spill_condition: float = 1e4
     max_drift: float = 0.10
 
