@@ -214,6 +214,11 @@ def _cuts(view: _View) -> Iterator[Problem]:
         on = _text(cut, "on")
         if on and on not in view.names:
             yield Problem((*path, "on"), f"cut {name!r}: no population {on!r}{nearest(on, view.names)}")
+        negatives = _text(cut, "negatives")
+        if negatives and negatives not in view.names:
+            yield Problem(
+                (*path, "negatives"), f"cut {name!r}: no population {negatives!r}{nearest(negatives, view.names)}"
+            )
         bounds = _interval({"bounds": DEFAULT_BOUNDS, **cut}, "bounds")
         if bounds and not bounds[0] < bounds[1]:
             yield Problem((*path, "bounds"), f"cut {name!r}: bounds {list(bounds)} must rise")

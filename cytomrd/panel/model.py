@@ -115,7 +115,8 @@ class CutSpec(_Spec):
     transformed scale, 0 to 1. ``fallback`` says what to do without evidence, with ``value`` (where given)
     as the last resort; ``none`` is no call. ``mixture`` is the place where a second population outweighs the
     flank of the main peak, else the tail: it keeps cells that the tail would lose, at the price of strangers where
-    other cells make up the second population.
+    other cells make up the second population. ``negatives`` names a population above whose main peak is negative: where
+    the events of ``on`` lie beyond its tail, they are the positives, and the cut is that tail.
     """
 
     name: str
@@ -128,6 +129,7 @@ class CutSpec(_Spec):
     quantile: Fraction = 0.999
     value: Finite | None = None
     fallback: Literal["tail", "mixture", "quantile", "fixed", "none"] = "tail"
+    negatives: str | None = None
     min_events: int = Field(default=50, ge=1)
     description: str = ""
 
@@ -152,7 +154,7 @@ class CellsSpec(_Spec):
     channels: tuple[str, str]
     leukocytes: str | None = None
     bounds: Interval = (0.12, 0.75)
-    value: Finite = 0.30
+    value: float = Field(default=0.30, gt=0, allow_inf_nan=False)
 
 
 class TimeSpec(_Spec):

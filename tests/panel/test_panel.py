@@ -230,6 +230,19 @@ MISTAKES = [
     ),
     (
         'kind = "phenotype", phenotype = "CD56+"',
+        'kind = "cells", channels = ["FSC-A", "CD3"], leukocytes = "CD57"',
+        'kind = "cells"',
+        "no cut 'CD57'",
+    ),
+    (
+        'kind = "phenotype", phenotype = "CD56+"',
+        'kind = "cells", channels = ["FSC-A", "CD3"], bounds = [0.0, 0.5]',
+        'kind = "cells"',
+        "positive and rise",
+    ),
+    ('on = "t_cells"', 'on = "t_cells"\nnegatives = "tcells"', "negatives", "did you mean 't_cells'"),
+    (
+        'kind = "phenotype", phenotype = "CD56+"',
         'kind = "boolean", operator = "not", of = ["t_cells", "t_cells"]',
         "boolean",
         "one operand",

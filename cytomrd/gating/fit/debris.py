@@ -19,9 +19,10 @@ from cytomrd.gating.fit.density import Counts, count_events, find_valley, valley
 __all__ = ["CellBoundary", "Stain", "fit_cells"]
 
 MIN_EVENTS = 200
-LYMPHOCYTES = (0.26, 0.07)
+LYMPHOCYTES = (0.24, 0.06)
 """Forward and side scatter that panels expect of lymphocytes (scale 0 to 1)."""
-BRIGHTEST, MIN_BRIGHTEST = 0.10, 20
+# Where lymphocytes are few, granulocytes are among the brightest too; they are larger.
+BRIGHTEST, MIN_BRIGHTEST, SMALLER = 0.05, 20, 0.25
 SLOPE = 0.6
 """Weight of side scatter, up to that of lymphocytes, against forward scatter, both as logarithms."""
 FLOOR, CEILING = 1e-3, 1e3
@@ -162,11 +163,11 @@ def _valley(
 
 
 def _lymphocytes(forward: np.ndarray, side: np.ndarray, stain: Stain | None) -> tuple[float, float]:
-    """Forward and side scatter of the brightest leukocytes; where panels expect them without a stain."""
+    """Forward and side scatter of the smaller of the brightest leukocytes; the usual ones without a stain."""
     if stain is None or BRIGHTEST * stain.positive.sum() < MIN_BRIGHTEST:
         return LYMPHOCYTES
     brightest = stain.values >= np.quantile(stain.values[stain.positive], 1.0 - BRIGHTEST)
-    return float(np.median(forward[brightest])), float(np.median(side[brightest]))
+    return tuple(float(np.quantile(scatter[brightest], SMALLER)) for scatter in (forward, side))
 
 
 def _doubt(size: np.ndarray, cells: np.ndarray, stain: Stain | None, decision: CutDecision) -> str:

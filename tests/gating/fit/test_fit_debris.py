@@ -37,6 +37,18 @@ def test_beyond_that_the_count_of_cells_is_in_doubt(share):
     assert "debris" in gated.fitted.doubts[0]
 
 
+def test_lymphocytes_are_measured_where_they_are_few():
+    """Granulocytes are among the brightest then, and were taken for them: lymphocytes and red cells fell to debris."""
+    rng = np.random.default_rng(6)
+    kind = np.repeat([0, 1, 2, 3], [3_000, 1_500, 600, 9_000])
+    centre = np.array([[0.05, 0.02], [0.17, 0.05], [0.26, 0.07], [0.48, 0.4]])[kind]
+    forward, side = (centre * np.exp(0.16 * rng.standard_normal((len(kind), 2)))).T
+    stain = np.array([0.2, 0.25, 0.62, 0.50])[kind] + 0.05 * rng.standard_normal(len(kind))
+    boundary = fit_cells(forward, side, stain=Stain("CD45", stain, 0.4))
+    assert boundary.share == pytest.approx((kind > 0).mean(), rel=0.02)
+    assert boundary.doubt == ""
+
+
 def areas(n_debris, n_cells, gain=1.0, n_red=0):
     """Forward and side scatter, CD45, and which events are cells; a tenth of the cells carry no CD45."""
     rng = np.random.default_rng(5)
