@@ -83,6 +83,7 @@ def quantify_mrd(
     prior_therapy: Sequence[str] = (),
     pull: int | None = None,
     confidence: float = 0.95,
+    doubts: Sequence[str] = (),
     flags: Sequence[str] = (),
 ) -> MrdResult:
     """Turn the calls on a marrow's plasma cells into its MRD result.
@@ -105,6 +106,9 @@ def quantify_mrd(
         Which pull of the aspirate; anything but the first is flagged, and so is an unknown one.
     confidence
         Of the interval.
+    doubts
+        Why the nucleated cells may be miscounted: no absence can then be claimed. A positive stays positive,
+        with a flag on its fraction.
     flags
         Put in front of those found here.
 
@@ -136,11 +140,12 @@ def quantify_mrd(
         lod_events=spec.lod_events,
         lloq_events=spec.lloq_events,
         evaluable_nucleated=spec.evaluable_nucleated,
-        quality_ok=hemodilution.quality_ok,
+        quality_ok=hemodilution.quality_ok and not doubts,
         confidence=confidence,
     )
     found = [
         *flags,
+        *(f"DENOMINATOR_UNSURE: {d}; the fraction and its limits are not to be relied on" for d in doubts),
         *calls.flags,
         *_indeterminate_flags(n_indeterminate, n_clonal, limits.threshold_events),
         *_discordance_flags(by_tube),

@@ -27,7 +27,10 @@ _CAR_NK_POPULATIONS = {
     "car_t": "car_t",
     "beads": "beads",
 }
-_CHANNEL_KEYS = {"singlets": ("channels",), "polygon": ("channels",), "ellipse": ("channels",), "range": ("channel",)}
+_CHANNEL_KEYS = {
+    **dict.fromkeys(("singlets", "cells", "polygon", "ellipse"), ("channels",)),
+    "range": ("channel",),
+}
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,11 @@ def _cuts(view: _View) -> Iterator[Problem]:
         on = _text(cut, "on")
         if on and on not in view.names:
             yield Problem((*path, "on"), f"cut {name!r}: no population {on!r}{nearest(on, view.names)}")
+        negatives = _text(cut, "negatives")
+        if negatives and negatives not in view.names:
+            yield Problem(
+                (*path, "negatives"), f"cut {name!r}: no population {negatives!r}{nearest(negatives, view.names)}"
+            )
         bounds = _interval({"bounds": DEFAULT_BOUNDS, **cut}, "bounds")
         if bounds and not bounds[0] < bounds[1]:
             yield Problem((*path, "bounds"), f"cut {name!r}: bounds {list(bounds)} must rise")
@@ -269,6 +277,8 @@ def _gate(view: _View, population: Mapping, gate: Mapping, path, before) -> Iter
             yield from _carried(view, population, (*path, key), marker)
         if len(markers) == 2 and markers[0] == markers[1]:
             yield Problem((*path, key), f"population {name!r}: two different channels, not {markers[0]!r} twice")
+    if kind == "cells":
+        yield from _cells(view, population, gate, path, before)
     if kind == "range":
         low, high = gate.get("minimum"), gate.get("maximum")
         if low is None and high is None:
@@ -296,15 +306,27 @@ def _phenotype(view: _View, population: Mapping, gate: Mapping, path, before) ->
             yield Problem(path, f"population {name!r}: {error}")
         return
     for word, _ in signs:
-        cut = view.cut_of.get(word)
-        if cut is None:
-            yield Problem(path, f"population {name!r}: no cut {word!r}{nearest(word, view.cut_of)}")
-            continue
-        on = _text(cut, "on")
-        if on in view.names:
-            what = f"cut {word!r} is found on"
-            yield from _stands_before(view, population, path, on, before, what)
-        yield from _carried(view, population, path, _text(cut, "marker"))
+        yield from _cut_of_gate(view, population, word, path, before)
+
+
+def _cells(view: _View, population: Mapping, gate: Mapping, path, before) -> Iterator[Problem]:
+    name = _text(population, "name")
+    if _text(gate, "leukocytes"):
+        yield from _cut_of_gate(view, population, gate["leukocytes"], (*path, "leukocytes"), before)
+    bounds = _interval(gate, "bounds")
+    if bounds and not 0 < bounds[0] < bounds[1]:
+        yield Problem((*path, "bounds"), f"population {name!r}: bounds {list(bounds)} must be positive and rise")
+
+
+def _cut_of_gate(view: _View, population: Mapping, word: str, path, before) -> Iterator[Problem]:
+    """A gate's cut must exist, be found on what stands before the gate, and on a marker that its tubes carry."""
+    cut = view.cut_of.get(word)
+    if cut is None:
+        yield Problem(path, f"population {_text(population, 'name')!r}: no cut {word!r}{nearest(word, view.cut_of)}")
+        return
+    if _text(cut, "on") in view.names:
+        yield from _stands_before(view, population, path, _text(cut, "on"), before, f"cut {word!r} is found on")
+    yield from _carried(view, population, path, _text(cut, "marker"))
 
 
 def _carried(view: _View, population: Mapping, path, marker: str) -> Iterator[Problem]:

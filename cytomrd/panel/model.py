@@ -17,6 +17,7 @@ __all__ = [
     "AntigenSpec",
     "BooleanSpec",
     "CarNkSpec",
+    "CellsSpec",
     "ChannelSpec",
     "CutSpec",
     "EllipseSpec",
@@ -114,7 +115,8 @@ class CutSpec(_Spec):
     transformed scale, 0 to 1. ``fallback`` says what to do without evidence, with ``value`` (where given)
     as the last resort; ``none`` is no call. ``mixture`` is the place where a second population outweighs the
     flank of the main peak, else the tail: it keeps cells that the tail would lose, at the price of strangers where
-    other cells make up the second population.
+    other cells make up the second population. ``negatives`` names a population above whose main peak is negative: where
+    the events of ``on`` lie beyond its tail, they are the positives, and the cut is that tail.
     """
 
     name: str
@@ -127,6 +129,7 @@ class CutSpec(_Spec):
     quantile: Fraction = 0.999
     value: Finite | None = None
     fallback: Literal["tail", "mixture", "quantile", "fixed", "none"] = "tail"
+    negatives: str | None = None
     min_events: int = Field(default=50, ge=1)
     description: str = ""
 
@@ -137,6 +140,21 @@ class SingletsSpec(_Spec):
     kind: Literal["singlets"]
     channels: tuple[str, str]
     width: float = Field(default=4.0, gt=0, allow_inf_nan=False)
+
+
+class CellsSpec(_Spec):
+    """Events beyond debris on forward and side scatter together.
+
+    The boundary is a valley of both. ``bounds`` and ``value``, which is used where there is no valley, are multiples of
+    the forward scatter of lymphocytes. ``leukocytes`` names a cut, such as one on CD45 found on the parent: its
+    brightest events are the lymphocytes, and its positive ones tell how many of the cells are sure.
+    """
+
+    kind: Literal["cells"]
+    channels: tuple[str, str]
+    leukocytes: str | None = None
+    bounds: Interval = (0.12, 0.75)
+    value: float = Field(default=0.30, gt=0, allow_inf_nan=False)
 
 
 class TimeSpec(_Spec):
@@ -186,7 +204,7 @@ class BooleanSpec(_Spec):
 
 
 GateSpec = Annotated[
-    SingletsSpec | TimeSpec | PhenotypeSpec | RangeSpec | PolygonSpec | EllipseSpec | BooleanSpec,
+    SingletsSpec | CellsSpec | TimeSpec | PhenotypeSpec | RangeSpec | PolygonSpec | EllipseSpec | BooleanSpec,
     Field(discriminator="kind"),
 ]
 
@@ -288,6 +306,7 @@ class QcSpec(_Spec):
 
     max_time_removed: Fraction = 0.25
     max_doublets: Fraction = 0.40
+    max_debris: Fraction = 0.80
     max_spill_condition: float = 1e4
     max_drift: float = 0.10
 

@@ -172,6 +172,8 @@ def _mrd_not_evaluable(sample: SampleResult) -> Verdict:
     if mrd.hemodilution == "hemodiluted":
         reasons.append("the aspirate is diluted with blood")
         remedies.append("a first pull of the aspirate")
+    if any(f.qc.doubts for f in sample.files):
+        reasons.append("the nucleated cells cannot be counted reliably")
     sentence = f"MRD not evaluable: {join_words(reasons)}." if reasons else "MRD not evaluable."
     numbers = [_mrd_counts(sample), _mrd_limits(sample)]
     if remedies:

@@ -171,10 +171,11 @@ def _call_clones(files: tuple[GatedFile, ...], panel: Panel, settings: RunSettin
 
 
 def _blanks(samples: list[GatedSample]) -> dict[str, list[Blank]]:
-    """The run's negative marrows, by panel: what the limit of blank is made from."""
+    """The run's negative marrows, by panel: what the limit of blank is made from, if their cells could be counted."""
     blanks: dict[str, list[Blank]] = {}
     for sample in samples:
-        if sample.clones is not None and sample.planned.role == "negative":
+        doubtful = any(f.result.qc.doubts for f in sample.files)
+        if sample.clones is not None and sample.planned.role == "negative" and not doubtful:
             blanks.setdefault(sample.planned.files[0].panel_id, []).append(sample.clones.blank)
     return blanks
 

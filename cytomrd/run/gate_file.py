@@ -251,5 +251,6 @@ def _qc(panel: Panel, tube, dataset, spillover, fitted: FittedGates, gated: Gate
         n_doublets=doublets,
         drift=fitted.drift,
         spillover_condition=condition,
-        held=tuple(held),
+        held=(*held, *fitted.doubts),
+        doubts=fitted.doubts,
     )

@@ -106,7 +106,10 @@ class PopulationCount:
 
 @dataclass(frozen=True)
 class QcSummary:
-    """One row of qc.csv. ``held`` names each limit that was passed; empty is acceptable."""
+    """One row of qc.csv. ``held`` names each limit that was passed; empty is acceptable.
+
+    ``doubts`` are those of them for which the count of cells cannot be relied on.
+    """
 
     n_events: int
     n_non_finite: int
@@ -116,6 +119,7 @@ class QcSummary:
     drift: float | None
     spillover_condition: float | None
     held: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

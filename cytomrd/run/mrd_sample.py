@@ -86,6 +86,7 @@ def finish_mrd(
         hemodilution=_hemodilution(sample, panel, row.prior_therapy),
         prior_therapy=row.prior_therapy,
         pull=row.pull,
+        doubts=[f"tube {f.tube}: {doubt}" for f in sample.files for doubt in f.qc.doubts],
         flags=tuple(about_blank),
     )
     labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))

@@ -76,6 +76,17 @@ def test_hemodilution_takes_the_negative_away():
     assert (result.status, codes(result)) == ("NEGATIVE", ["HEMODILUTION_POSSIBLE"])
 
 
+def test_an_absence_needs_cells_that_could_be_counted():
+    doubts = ["tube 1: 91 % is debris"]
+    negative = quantify_mrd(calls((500, 3, 0)), {"1": 4_000_000}, SPEC, pull=1, doubts=doubts)
+    assert (negative.status, negative.below_1e_5) == ("NOT_EVALUABLE", None)
+    positive = quantify_mrd(calls((500, 80, 0)), {"1": 4_000_000}, SPEC, pull=1, doubts=doubts)
+    assert positive.status == "POSITIVE"
+    for result in (negative, positive):
+        assert codes(result) == ["DENOMINATOR_UNSURE"]
+        assert "91 % is debris" in result.flags[0]
+
+
 def test_limit_of_blank_moves_the_threshold():
     result = quantify_mrd(calls((100, 24, 0)), {"1": 4_000_000}, SPEC, lob_events=24, pull=1)
     assert (result.status, result.lob_events, result.threshold_events) == ("NEGATIVE", 24, 25)

@@ -212,7 +212,7 @@ MISTAKES = [
     ('on = "t_cells"', 'on = "t_cells"\nmethod = "fixed"', "method =", "needs a value"),
     ('on = "t_cells"', 'on = "t_cells"\nfallback = "fixed"\nvalue = 0.99', "value =", "outside its bounds"),
     ('on = "t_cells"', 'on = "t_cells"\nwidth = 0', "width =", "greater than 0"),
-    ('kind = "phenotype", phenotype = "CD56+"', 'kind = "tiem"', 'kind = "tiem"', "use singlets, time"),
+    ('kind = "phenotype", phenotype = "CD56+"', 'kind = "tiem"', 'kind = "tiem"', "use singlets, cells, time"),
     ('kind = "phenotype", phenotype = "CD56+"', 'kind = "time"', 'kind = "time"', 'role = "time"'),
     ('kind = "phenotype", phenotype = "CD56+"', 'kind = "range", channel = "CD57"', "CD57", "did you mean 'CD56'"),
     ('kind = "phenotype", phenotype = "CD56+"', 'kind = "range", channel = "CD56"', 'kind = "range"', "minimum"),
@@ -228,6 +228,19 @@ MISTAKES = [
         "singlets",
         "two different channels",
     ),
+    (
+        'kind = "phenotype", phenotype = "CD56+"',
+        'kind = "cells", channels = ["FSC-A", "CD3"], leukocytes = "CD57"',
+        'kind = "cells"',
+        "no cut 'CD57'",
+    ),
+    (
+        'kind = "phenotype", phenotype = "CD56+"',
+        'kind = "cells", channels = ["FSC-A", "CD3"], bounds = [0.0, 0.5]',
+        'kind = "cells"',
+        "positive and rise",
+    ),
+    ('on = "t_cells"', 'on = "t_cells"\nnegatives = "tcells"', "negatives", "did you mean 't_cells'"),
     (
         'kind = "phenotype", phenotype = "CD56+"',
         'kind = "boolean", operator = "not", of = ["t_cells", "t_cells"]',

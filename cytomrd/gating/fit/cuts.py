@@ -32,7 +32,8 @@ __all__ = ["ControlCut", "CutDecision", "fit_cut"]
 
 N_BOOTSTRAP = 200
 INTERVAL = (0.025, 0.975)
-MAX_SHIFT = 0.25
+# A tail may be held farther from its peak than it was measured, less so nearer to it.
+MAX_OUTWARD, MAX_INWARD = 0.25, 0.12
 MAX_SPLIT = 0.3
 MAX_MISS = 0.04
 MISS_DEPTH = 2.0
@@ -211,6 +212,8 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     note = ""
     if spec.method == "valley" and (shallow := _shallow(spec, counts, peak, rng)) is not None:
         return shallow
+    if (inherited := _inherited(spec, counts, peak, rng, ancestors)) is not None:
+        return inherited
     beyond = peak.position > spec.bounds[1] if side == "upper" else peak.position < spec.bounds[0]
     if beyond:
         # The main peak lies on the far side of where the cut may be: it is the other population.
@@ -298,6 +301,24 @@ def _borrowed(spec: CutSpec, counts: Counts, peak: MainPeak, ancestors) -> CutDe
     return None
 
 
+def _inherited(spec: CutSpec, counts: Counts, peak: MainPeak, rng, ancestors) -> CutDecision | None:
+    """The tail of the panel's negatives, where the main peak lies beyond it and so is that of the positives."""
+    above = next((counts for name, counts in ancestors if name == spec.negatives), None) if spec.negatives else None
+    base = main_peak(above, side=spec.side) if above is not None else None
+    if base is None:
+        return None
+    sign = 1.0 if spec.side == "upper" else -1.0
+    value = base.position + sign * spec.width * base.sd
+    if sign * (peak.position - np.clip(value, *spec.bounds)) <= 0:
+        return None
+    reason = (
+        f"the main peak at {peak.position:.2f} of {spec.on!r} is positive: it lies beyond {spec.width:g} robust SDs "
+        f"({base.sd:.3f}) of the negative one at {base.position:.2f} of {spec.negatives!r}, where the cut is"
+    )
+    low, high = _bootstrap_tail(above, rng, spec.side, sign * spec.width, value)
+    return _within_bounds(spec, counts, "tail", value, low, high, reason, base.position)
+
+
 def _bootstrap_tail(counts: Counts, rng: np.random.Generator, side: str, width: float, value: float):
     values = []
     for bins in _resampled(counts, rng, 60):
@@ -319,9 +340,9 @@ def _within_bounds(spec, counts, method, value, low, high, reason, peak) -> CutD
     """Keep a value within the panel's bounds, as long as that leaves the main peak on its own side."""
     bounded = float(np.clip(value, *spec.bounds))
     if bounded != value:
-        moved = abs(bounded - value)
         wrong_side = peak is not None and (bounded - peak) * (value - peak) <= 0
-        if moved > MAX_SHIFT or wrong_side:
+        inward = peak is not None and abs(bounded - peak) < abs(value - peak)
+        if abs(bounded - value) > (MAX_INWARD if inward else MAX_OUTWARD) or wrong_side:
             return _no_call(spec, counts, f"{reason}, at {value:.2f}, is outside {_interval(spec.bounds)}")
         reason += f", at {value:.3f}, held at the panel's bound {bounded:.3f}"
     low, high = np.clip((low, high), *spec.bounds)

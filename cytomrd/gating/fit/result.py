@@ -20,13 +20,15 @@ class FittedGates:
     strategy
         The gates. Populations carry the panel's names; helpers start with ``_``.
     decisions
-        One for each cut whose channel the tube has, in the panel's order.
+        One for each boundary of debris and for each cut whose channel the tube has, in the panel's order.
     axes
         Marker to the axis that the gates use; channels that recorded nothing are left out.
     time_removed
         Intervals ``(start, stop)`` of the time channel that time QC left out.
     notes
         Remarks for the report: channels missed, populations left open or left out, scales raised.
+    doubts
+        Why no count of cells, such as the denominator, may be relied on; empty where they may.
     drift
         Largest shift of a channel's median from the first to the last tenth of the acquisition, on the
         transformed scale; None where it could not be judged.
@@ -37,4 +39,5 @@ class FittedGates:
     axes: Mapping[str, Dimension]
     time_removed: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
     drift: float | None = None

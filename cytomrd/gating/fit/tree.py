@@ -10,6 +10,7 @@ import numpy as np
 from cytomrd.errors import CytomrdError, GateError
 from cytomrd.gating.fit.controls import control_decision
 from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
+from cytomrd.gating.fit.debris import Stain, fit_cells
 from cytomrd.gating.fit.density import MIN_SIDE_EVENTS
 from cytomrd.gating.fit.ellipse import fit_ellipse
 from cytomrd.gating.fit.result import FittedGates
@@ -29,6 +30,7 @@ from cytomrd.gating.gates import (
 )
 from cytomrd.panel import (
     BooleanSpec,
+    CellsSpec,
     CutSpec,
     EllipseSpec,
     Panel,
@@ -70,6 +72,8 @@ class _Fit:
     random_state: int
     gates: list[Gate] = field(default_factory=list)
     decisions: dict[str, CutDecision] = field(default_factory=dict)
+    boundaries: list[CutDecision] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     left_out: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     silent: Mapping[str, str] = field(default_factory=dict)
@@ -158,10 +162,11 @@ def fit_gates(
             _decide(fit, cut)
     return FittedGates(
         strategy=fit.strategy,
-        decisions=tuple(fit.decisions[c.name] for c in panel.cuts if c.name in fit.decisions),
+        decisions=(*fit.boundaries, *(fit.decisions[c.name] for c in panel.cuts if c.name in fit.decisions)),
         axes={m: d for m, d in axes.dimensions.items() if m not in fit.silent},
         time_removed=fit.time_removed,
         notes=tuple(fit.notes),
+        doubts=tuple(fit.doubts),
         drift=fit.drift,
     )
 
@@ -279,6 +284,41 @@ def _singlet_gates(fit: _Fit, spec: PopulationSpec) -> list[Gate]:
     return [PolygonGate(spec.name, (x_axis, y_axis), vertices, spec.parent)]
 
 
+def _cells_gates(fit: _Fit, spec: PopulationSpec) -> list[Gate]:
+    gate: CellsSpec = spec.gate
+    axes = tuple(_axis_or_missing(fit, m, excludes=True) for m in gate.channels)
+    events = fit.columns(spec.parent, axes)
+    boundary = fit_cells(
+        events[:, 0],
+        events[:, 1],
+        stain=_stain(fit, gate.leukocytes, spec.parent),
+        name=spec.name,
+        marker=gate.channels[0],
+        on=spec.parent,
+        bounds=gate.bounds,
+        value=gate.value,
+        random_state=fit.random_state,
+    )
+    fit.boundaries.append(boundary.decision)
+    debris, limit = 1.0 - boundary.share, fit.panel.qc.max_debris
+    if boundary.doubt:
+        fit.doubts.append(boundary.doubt)
+    elif debris > limit:
+        fit.doubts.append(f"{debris:.1%} of {spec.parent!r} is debris; the panel allows {limit:.0%}")
+    return [PolygonGate(spec.name, axes, boundary.vertices, spec.parent)]
+
+
+def _stain(fit: _Fit, cut_name: str | None, population: str) -> Stain | None:
+    """The stain of leukocytes on a population's events; None where the tube has none, or it shows no two sides."""
+    cut = next((c for c in fit.panel.cuts if c.name == cut_name), None)
+    if cut is None or fit.axis(cut.marker) is None or cut.marker in fit.silent:
+        return None
+    decision = _decide(fit, cut)
+    if decision.value is None:
+        return None
+    return Stain(cut.marker, fit.columns(population, (fit.axes.dimensions[cut.marker],))[:, 0], decision.value)
+
+
 def _phenotype_gates(fit: _Fit, spec: PopulationSpec) -> list[Gate]:
     specs = {c.name: c for c in fit.panel.cuts}
     lows: dict[str, float] = {}
@@ -359,6 +399,7 @@ def _boolean_gates(fit: _Fit, spec: PopulationSpec) -> list[Gate]:
 _GATES = {
     TimeSpec: _time_gates,
     SingletsSpec: _singlet_gates,
+    CellsSpec: _cells_gates,
     PhenotypeSpec: _phenotype_gates,
     RangeSpec: _range_gates,
     PolygonSpec: _polygon_gates,

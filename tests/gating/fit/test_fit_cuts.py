@@ -233,3 +233,29 @@ def test_one_population_however_skewed_is_not_taken_for_two(skew):
     values = 0.3 + 0.09 * (z + 0.5 * skew * (z * z - 1))
     spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="mixture")
     assert fit_cut(spec, count_events(values)).method == "tail"
+
+
+def test_where_the_negatives_show_that_all_are_positive_the_cut_is_their_tail():
+    """Plasma cells alone, as CD38 has picked them: a tail beyond their own peak lost every one of them."""
+    marrow = count_events(mixture(0, (0.22, 0.045, 100_000), (0.5, 0.08, 60)))
+    plasma = count_events(mixture(1, (0.55, 0.06, 500)))
+    ancestors = (("singlets", marrow), ("nucleated", marrow))
+    cut = spec(on="bright", bounds=(0.40, 0.66), width=5.0, value=0.55)
+    assert fit_cut(cut, plasma, ancestors=ancestors).value >= 0.55
+    decision = fit_cut(cut.model_copy(update={"negatives": "nucleated"}), plasma, ancestors=ancestors)
+    assert decision.value == pytest.approx(0.22 + 5 * 0.045, abs=0.02)
+    assert "is positive" in decision.reason
+    negative = count_events(mixture(2, (0.25, 0.05, 500)))
+    below = fit_cut(cut.model_copy(update={"negatives": "nucleated"}), negative, ancestors=ancestors)
+    assert below.value == pytest.approx(0.25 + 5 * 0.05, abs=0.06)
+
+
+def test_a_tail_is_not_held_far_nearer_to_its_peak_than_it_was_measured():
+    """A broad peak whose tail ends beyond the bounds says nothing about the bound."""
+    broad = count_events(mixture(3, (0.34, 0.15, 30_000)))
+    cut = spec(bounds=(0.3, 0.75), value=0.48)
+    assert (decision := fit_cut(cut, broad)).value == 0.48
+    assert "outside" in decision.reason
+    saturated = count_events(mixture(4, (0.99, 0.002, 500)))
+    lower = spec(bounds=(0.4, 0.85), side="lower", width=2.5, value=0.5)
+    assert fit_cut(lower, saturated).value == 0.85

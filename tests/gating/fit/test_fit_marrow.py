@@ -93,3 +93,20 @@ def test_bright_autofluorescence_makes_no_plasma_cells():
     law = replace(LAWS["crowded"], autofluorescence=5.4)
     marrow = gate_marrow(law, draw_donor(law, 960), "1", plasma_fraction=0.0, clone=None, n_clonal=None)
     assert (marrow.gated.members("plasma_cells") & (marrow.labels != "doublet")).sum() <= 3
+
+
+def test_saturated_plasma_cells_are_not_removed_as_margins():
+    """Upper-saturated CD38 and CD138 are a finding: no step before the plasma cells may drop such an event."""
+    law = LAWS["clinical"]
+    tube = simulate_marrow_tube(law, draw_donor(law, 970), 100_000, 0.004, tube="2", random_state=970)
+    plasma = np.isin(np.array(tube.label_names)[tube.labels], PLASMA) & ~tube.in_clog
+    events = tube.events.copy()
+    for marker in ("CD38", "CD138"):
+        events[plasma, tube.markers.index(marker)] = tube.top - 1
+    panel = read_panel("euroflow-mm-mrd")
+    match = match_channels(panel.tube("2"), tube.detectors, tube.markers)
+    dataset = ArrayDataset(events, tube.detectors)
+    fitted = fit_gates(dataset, panel, "2", match=match, spillover=tube.spillover)
+    gated = apply_gates(dataset, fitted.strategy, spillover=tube.spillover)
+    assert gated.members("nucleated")[plasma].mean() > 0.99
+    assert gated.members("plasma_cells")[plasma].mean() > 0.99

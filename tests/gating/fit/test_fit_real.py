@@ -62,3 +62,22 @@ def test_nk_cells_of_blood_on_a_channel_scale(shared_data):
     for population, gate in {"nk_cd16_positive": "NK_CD16+CD56+", "nk_cd16_negative": "NK_CD16-CD56+"}.items():
         truth = values[:, names.index(f"gate:{gate}")] == 1
         assert f1(tube.events.members(population), truth) >= 0.90, population
+
+
+SPLEEN = {"b_cells": (2459, 0.03), "t_cells": (10745, 0.10), "cd4_t_cells": (7480, 0.10), "cd8_t_cells": (1407, 0.10),
+          "gd_t_cells": (1470, 0.10), "nkt": (535, 0.15), "nk": (312, 0.20)}  # fmt: skip
+
+
+def test_lymphocytes_of_a_spleen_beside_a_persons_gates_in_flowjo(shared_data):
+    """A person's gates leave out what lies between populations, so that ours hold somewhat more."""
+    tube = cm.gate(cm.open_fcs(shared_data / "flowjo-spleen" / "68983.fcs"), PANELS / "flowjo-spleen.toml")
+    assert {d.status for d in tube.fitted.decisions} == {"fitted"}
+    for population, (n, tolerance) in SPLEEN.items():
+        assert tube.counts[population] == pytest.approx(n, rel=tolerance), population
+
+
+@pytest.mark.parametrize(("number", "n"), [("071", 2193), ("072", 2983)])
+def test_leukocytes_of_a_spectral_file_beside_a_persons_gate_in_flowjo(shared_data, number, n):
+    file = shared_data / "flowjo-aurora" / f"CellCounts4L-NY{number}-1.fcs"
+    tube = cm.gate(cm.open_fcs(file), PANELS / "flowjo-aurora.toml")
+    assert n <= tube.counts["leukocytes"] <= 1.3 * n
