@@ -233,3 +233,14 @@ def test_one_population_however_skewed_is_not_taken_for_two(skew):
     values = 0.3 + 0.09 * (z + 0.5 * skew * (z * z - 1))
     spec = CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.3, 0.75), fallback="mixture")
     assert fit_cut(spec, count_events(values)).method == "tail"
+
+
+def test_the_tail_of_one_kind_of_cell_is_measured_from_it_wherever_it_lies():
+    values = mixture(6, (0.76, 0.02, 5_000))
+    above = [("leukocytes", count_events(mixture(7, (0.66, 0.02, 20_000), (0.77, 0.02, 5_000))))]
+    asked = spec(method="tail", width=3.5, bounds=(0.70, 0.88), fallback="fixed", value=0.8)
+    split = fit_cut(asked, count_events(values), ancestors=above)
+    assert 0.70 <= split.value < 0.76
+    kept = fit_cut(asked.model_copy(update={"one_kind": True}), count_events(values), ancestors=above)
+    assert kept.status == "fitted"
+    assert kept.value == pytest.approx(0.83, abs=0.01)
