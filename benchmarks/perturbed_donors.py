@@ -24,7 +24,7 @@ from cytomrd.simulate import (
     simulate_marrow_tube,
 )
 
-__all__ = ["CASES", "JUDGING_LAWS", "JUDGING_SEED", "TUNING_LAWS", "Case", "as_dataset", "draw_case"]
+__all__ = ["CASES", "JUDGING_LAWS", "JUDGING_SEED", "TUNING_LAWS", "Case", "as_dataset", "draw_case", "draw_departed"]
 
 JUDGING_SEED = 30_000
 TUNING_LAWS = tuple(LAWS.values())
@@ -124,10 +124,20 @@ class Case:
 
 
 def draw_case(law: Law, i: int, *, blood: bool = False, first_seed: int = JUDGING_SEED) -> Case:
+    """Draw the tube of donor ``i`` of a law (:func:`draw_departed`); a marrow is tube 1 or 2 by turns."""
+    law, donor, rng = draw_departed(law, i, first_seed=first_seed)
+    case, seed = CASES[i % len(CASES)], first_seed + i
+    if blood:
+        return Case(law.name, case, seed, "blood", _blood(law, donor, case, rng, seed))
+    tube = "12"[(i // len(CASES)) % 2]
+    return Case(law.name, case, seed, tube, _marrow(law, donor, case, rng, seed, tube))
+
+
+def draw_departed(law: Law, i: int, *, first_seed: int = JUDGING_SEED) -> tuple[Law, Donor, np.random.Generator]:
     """Draw donor ``i`` of a law: means within 0.5 asinh units, spreads by 0.7 to 1.6, a matrix 2 % wrong, drift to 8 %.
 
     Every marker is shifted on all cells by its own factor of exp(-0.5) to exp(0.5); a donor has an instrument of
-    their own, thus another spillover matrix. A marrow is tube 1 or 2 by turns.
+    their own, thus another spillover matrix: the law comes back with the donor.
     """
     seed = first_seed + i
     rng = np.random.default_rng([seed, *law.name.encode()])
@@ -149,11 +159,7 @@ def draw_case(law: Law, i: int, *, blood: bool = False, first_seed: int = JUDGIN
     abundance = dict(donor.abundance)
     if "no B precursors" in case:
         abundance["b_precursor"] = 0.0
-    donor = replace(donor, marker_shift=shift, abundance=abundance)
-    if blood:
-        return Case(law.name, case, seed, "blood", _blood(law, donor, case, rng, seed))
-    tube = "12"[(i // len(CASES)) % 2]
-    return Case(law.name, case, seed, tube, _marrow(law, donor, case, rng, seed, tube))
+    return law, replace(donor, marker_shift=shift, abundance=abundance), rng
 
 
 def _marrow(law: Law, donor: Donor, case: str, rng, seed: int, tube: str) -> SimulatedTube:

@@ -83,7 +83,9 @@ class SinglePlatform:
         if self.washed:
             refusals.append("WASHED_TUBE: bulk-lysed or washed tubes give no absolute count")
         if self.n_beads is None:
-            refusals.append("NO_BEADS: the panel or the file has no bead population; no cells per uL")
+            refusals.append(
+                "NO_BEADS: no cluster of beads was found, or the panel has none; no cells per uL. Were beads added?"
+            )
         elif self.n_beads <= 0:
             refusals.append("ZERO_BEADS: no bead was counted; no cells per uL. Were beads added to this tube?")
         if not _positive(self.beads_per_tube):

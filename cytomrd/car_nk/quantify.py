@@ -85,6 +85,7 @@ def quantify_car_nk(
     n_car_t: int | None = None,
     collected_at: datetime | None = None,
     acquired_at: datetime | None = None,
+    refusal: str = "",
     flags: tuple[str, ...] = (),
 ) -> CarNkResult:
     """Quantify CAR+ NK cells from counts.
@@ -105,6 +106,8 @@ def quantify_car_nk(
         CAR+ T cells, reported as they are.
     collected_at, acquired_at
         For the flag on storage.
+    refusal
+        ``"CODE: words"``: why the counts cannot be defended. No net number is given then.
     flags
         Put in front of those found here.
 
@@ -140,8 +143,10 @@ def quantify_car_nk(
         "background_source": background.source if background else "none",
         "method": concentration.method,
     }
-    if background is None or n_nk == 0:
-        if background is None:
+    if refusal or background is None or n_nk == 0:
+        if refusal:
+            found.append(refusal)
+        elif background is None:
             found.append(
                 "NO_CONTROL: no pre-infusion sample, FMO, isotype or panel reference tells CAR+ from background"
             )

@@ -418,7 +418,8 @@ def _car_nk(view: _View) -> Iterator[Problem]:
     spec = view.panel.get("car_nk")
     if not isinstance(spec, Mapping):
         return
-    yield from _named_populations(view, "car_nk", _CAR_NK_POPULATIONS)
+    optional = {k: "" for k in ("nk_before", "nk_after") if spec.get(k)}
+    yield from _named_populations(view, "car_nk", _CAR_NK_POPULATIONS | optional)
     yield from _limits(spec, "car_nk")
     cut = _text(spec, "car_cut", "CAR")
     if cut not in view.cut_of:

@@ -111,12 +111,14 @@ class CutSpec(_Spec):
 
     Methods: ``valley`` (lowest density between two peaks), ``tail`` (``width`` robust SDs beyond the
     main peak, on ``side``), ``quantile`` (of the population ``on``), ``control`` (``quantile`` of the
-    population in the control sample), ``fixed`` (``value``). ``bounds`` and ``value`` are on the
-    transformed scale, 0 to 1. ``fallback`` says what to do without evidence, with ``value`` (where given)
-    as the last resort; ``none`` is no call. ``mixture`` is the place where a second population outweighs the
-    flank of the main peak, else the tail: it keeps cells that the tail would lose, at the price of strangers where
-    other cells make up the second population. ``negatives`` names a population above whose main peak is negative: where
-    the events of ``on`` lie beyond its tail, they are the positives, and the cut is that tail.
+    population in the control sample, or ``width`` robust SDs above its main peak where that is nearer), ``fixed``
+    (``value``). ``bounds`` and ``value`` are on the transformed scale, 0 to 1. ``fallback`` says what to do without
+    evidence, with ``value`` (where given) as the last resort; ``none`` is no call. ``mixture`` is the place where a
+    second population outweighs the flank of the main peak, else the tail: it keeps cells that the tail would lose, at
+    the price of strangers where other cells make up the second population. ``negatives`` names a population above
+    whose main peak is negative: where the events of ``on`` lie beyond its tail, they are the positives, and the cut is
+    that tail. ``one_kind`` says that ``on`` holds cells of one kind, so that a tail is measured from their main peak
+    wherever it lies, and never from a valley between other cells.
     """
 
     name: str
@@ -131,6 +133,7 @@ class CutSpec(_Spec):
     fallback: Literal["tail", "mixture", "quantile", "fixed", "none"] = "tail"
     negatives: str | None = None
     min_events: int = Field(default=50, ge=1)
+    one_kind: bool = False
     description: str = ""
 
 
@@ -188,11 +191,16 @@ class PolygonSpec(_Spec):
 
 
 class EllipseSpec(_Spec):
-    """A fitted ellipse that holds ``coverage`` of the main cluster on two channels."""
+    """A fitted ellipse that holds ``coverage`` of the main cluster on two channels.
+
+    A cluster whose SD is above ``max_sd`` on either channel (transformed scale) is not what the panel seeks, and
+    leaves the population out: counting beads are far tighter than cells.
+    """
 
     kind: Literal["ellipse"]
     channels: tuple[str, str]
     coverage: Fraction = 0.99
+    max_sd: float | None = Field(default=None, gt=0)
 
 
 class BooleanSpec(_Spec):
@@ -282,13 +290,19 @@ class MrdSpec(_Spec):
 
 
 class CarNkSpec(_Spec):
-    """The CAR+ NK assay: which populations are what, the reagent's usual background, and the limits."""
+    """The CAR+ NK assay: which populations are what, the reagent's usual background, and the limits.
+
+    ``nk_before`` and ``nk_after`` are NK cells that nothing else resembles, before and after myeloma and granulocytes
+    are left out: a cut that takes NK cells with them shows there.
+    """
 
     leukocytes: str = "leukocytes"
     nk: str = "nk"
     t_cells: str = "t_cells"
     car_nk: str = "car_nk"
     car_t: str = "car_t"
+    nk_before: str | None = None
+    nk_after: str | None = None
     beads: str | None = "beads"
     car_cut: str = "CAR"
     reagent: str = ""

@@ -16,6 +16,9 @@ from cytomrd.run.plan import PlannedFile
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 
+# NK cells that nothing resembles: hardly one should go with myeloma and granulocytes.
+MIN_NK_BEFORE, MIN_NK_KEPT = 100, 0.8
+
 __all__ = ["SubjectControl", "finish_car_nk", "subject_control"]
 
 
@@ -51,11 +54,12 @@ def _control_cut(control: PlannedFile, panel: Panel, settings: RunSettings, fold
     spillover = file_spillover(dataset, settings, folder)
     seed = settings.random_state
     fitted = fit_gates(dataset, panel, control.tube, match=control.match, spillover=spillover, random_state=seed)
-    quantile = next(c.quantile for c in panel.cuts if c.name == spec.car_cut)
+    cut = next(c for c in panel.cuts if c.name == spec.car_cut)
     source = f"{control.row.role.replace('_', '-')} control {control.row.file}"
     return fit_control_cut(
-        dataset, fitted, spec.car_cut, population=spec.nk, quantile=quantile, spillover=spillover, source=source
-    )
+        dataset, fitted, spec.car_cut, population=spec.nk, quantile=cut.quantile, width=cut.width, spillover=spillover,
+        source=source, random_state=seed,
+    )  # fmt: skip
 
 
 def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | None) -> SampleResult:
@@ -76,9 +80,6 @@ def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | 
     controls = {control.role: (cut.n_positive, cut.n_events)} if cut is not None else {}
     if row.role == "pre_infusion":
         flags.append("CONTROL: this is the pre-infusion sample")
-    if not file.gates(spec.car_nk):
-        flags.append("NO_CAR_CUT: no control, and too few NK cells to see where their negative peak ends")
-        controls = {}
     absolute, refused = _absolute(file, spec)
     result = quantify_car_nk(
         file.count(spec.leukocytes),
@@ -91,9 +92,25 @@ def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | 
         n_car_t=file.count(spec.car_t) if file.gates(spec.car_t) else None,
         collected_at=row.collected_at,
         acquired_at=row.acquired_at or file.acquired_at,
+        refusal=_refusal(file, spec),
         flags=(*flags, *refused),
     )
     return replace(sample, car_nk=result, flags=result.flags)
+
+
+def _refusal(file: FileResult, spec: CarNkSpec) -> str:
+    """Why the gates of this tube give no count of CAR+ NK cells that can be defended, or nothing."""
+    if not file.gates(spec.car_nk):
+        return "NO_CAR_CUT: no control, and too few NK cells to see where their negative peak ends"
+    if spec.nk_before is None or spec.nk_after is None:
+        return ""
+    before, after = file.count(spec.nk_before), file.count(spec.nk_after)
+    if before < MIN_NK_BEFORE or after >= MIN_NK_KEPT * before:
+        return ""
+    return (
+        f"NK_LOST: only {after} of {before} {spec.nk_before} events were left as NK cells, {100 * MIN_NK_KEPT:g} % are "
+        "needed; a cut against myeloma or granulocytes runs through them: look at the gates"
+    )
 
 
 def _absolute(file: FileResult, spec: CarNkSpec) -> tuple[AbsoluteMethod | None, tuple[str, ...]]:

@@ -202,3 +202,13 @@ def test_coverage_and_bias_large():
     assert per_ul >= 0.94
     assert false < 0.01
     assert abs(bias) < 0.01
+
+
+def test_counts_that_cannot_be_defended_give_no_number():
+    result = quantify_car_nk(
+        100_000, 10_000, 500, background=Background(10, 10_000, "FMO control"),
+        absolute=SinglePlatform(10_000, 50_000, "L1", 100.0), refusal="NK_LOST: a cut runs through the NK cells",
+    )  # fmt: skip
+    assert result.status == "NOT_EVALUABLE"
+    assert codes(result) == ["NK_LOST"]
+    assert (result.net_fraction, result.cells_per_ul, result.lloq_cells_per_ul) == (None, None, None)

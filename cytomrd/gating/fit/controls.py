@@ -9,7 +9,8 @@ from scipy.stats import binom
 
 from cytomrd.errors import GateError
 from cytomrd.gating.apply import apply_gates, transform_events
-from cytomrd.gating.fit.cuts import ControlCut, CutDecision
+from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
+from cytomrd.gating.fit.density import count_events
 from cytomrd.gating.fit.result import FittedGates
 from cytomrd.gating.gates import Dimension
 from cytomrd.panel import CutSpec
@@ -28,10 +29,16 @@ def fit_control_cut(
     *,
     population: str,
     quantile: float = 0.999,
+    width: float = 4.0,
     spillover: Spillover | None = None,
     source: str = "control",
+    random_state: int = 0,
 ) -> ControlCut:
     """Take a threshold from a control sample, gated up to the population that it is for.
+
+    It lies at the quantile, or nearer where the negative peak ends before that: cells that the reagent stains
+    without the antigen are background to be measured and subtracted, and a threshold above them would lie
+    among the cells that are sought.
 
     Parameters
     ----------
@@ -44,16 +51,20 @@ def fit_control_cut(
     population
         Whose events: NK cells, for a CAR on NK cells.
     quantile
-        The threshold leaves this fraction of the control's events below, 0 to 1.
+        At most this fraction of the control's events lies below the threshold, 0 to 1.
+    width
+        Robust SDs above the main peak at which the negative cells end.
     spillover
         As given to ``fit_gates``.
     source
         How the report names the control.
+    random_state
+        Seed of the bootstrap of the peak's end.
 
     Returns
     -------
-    The threshold on the compensated linear scale, with the 95 % interval of the quantile from order
-    statistics, and the control's events at or above the threshold.
+    The threshold on the compensated linear scale with its 95 % interval (of the quantile from order statistics,
+    of the peak's end by bootstrap), and the control's events at or above the threshold.
 
     Raises
     ------
@@ -77,17 +88,41 @@ def fit_control_cut(
             f"cut {cut_name!r}: the control has {n} events of {population!r}, {MIN_CONTROL_EVENTS} are needed; "
             "acquire more of it, or use another control"
         )
-    threshold = float(np.quantile(values, quantile))
-    ranks = np.clip(binom.ppf((0.025, 0.975), n, quantile).astype(int), 0, n - 1)
+    transform = fitted.strategy.transforms.get(fitted.axes[marker].transform)
+    threshold, low, high = _quantile_with_interval(values, quantile)
+    ends = _end_of_negatives(cut_name, marker, values, width, transform, random_state)
+    if ends is not None and ends[0] < threshold:
+        threshold, low, high = ends
     return ControlCut(
         cut=cut_name,
         value_linear=threshold,
-        low_linear=float(min(values[ranks[0]], threshold)),
-        high_linear=float(max(values[ranks[1]], threshold)),
+        low_linear=min(low, threshold),
+        high_linear=max(high, threshold),
         n_events=n,
         n_positive=int((values >= threshold).sum()),
         source=source,
     )
+
+
+def _quantile_with_interval(values: np.ndarray, quantile: float) -> tuple[float, float, float]:
+    ranks = np.clip(binom.ppf((0.025, 0.975), len(values), quantile).astype(int), 0, len(values) - 1)
+    return float(np.quantile(values, quantile)), float(values[ranks[0]]), float(values[ranks[1]])
+
+
+def _end_of_negatives(
+    cut_name: str, marker: str, values: np.ndarray, width: float, transform: Transform | None, random_state: int
+) -> tuple[float, float, float] | None:
+    """Where the main peak of the control ends and the interval of that, linear scale; None without a peak."""
+    if transform is None:
+        return None
+    tail = CutSpec(
+        name=cut_name, marker=marker, on="control", method="tail", width=width, bounds=(0, 1), fallback="none"
+    )
+    decision = fit_cut(tail, count_events(transform.apply(values)), random_state=random_state)
+    if decision.status != "fitted":
+        return None
+    ends = transform.inverse(np.array([decision.value, decision.low, decision.high]))
+    return tuple(float(v) for v in ends)
 
 
 def control_decision(spec: CutSpec, control: ControlCut, dimension: Dimension, transforms) -> CutDecision | None:

@@ -215,12 +215,12 @@ def _tail(spec: CutSpec, counts: Counts, rng: np.random.Generator, ancestors) ->
     if (inherited := _inherited(spec, counts, peak, rng, ancestors)) is not None:
         return inherited
     beyond = peak.position > spec.bounds[1] if side == "upper" else peak.position < spec.bounds[0]
-    if beyond:
+    if beyond and not spec.one_kind:
         # The main peak lies on the far side of where the cut may be: it is the other population.
         side = "lower" if side == "upper" else "upper"
         peak = main_peak(counts, side=side)
         note = f"the main peak at {peak.position:.2f} lies beyond the bounds and is taken as the other side; "
-    elif (borrowed := _borrowed(spec, counts, peak, ancestors)) is not None:
+    elif not spec.one_kind and (borrowed := _borrowed(spec, counts, peak, ancestors)) is not None:
         return borrowed
     sign = 1.0 if side == "upper" else -1.0
     value = peak.position + sign * spec.width * peak.sd

@@ -378,6 +378,10 @@ def _ellipse_gates(fit: _Fit, spec: PopulationSpec) -> list[Gate]:
         mean, covariance, distance_square = fit_ellipse(fit.columns(spec.parent, axes), coverage=gate.coverage)
     except GateError as error:
         raise _Missing(str(error), excludes=False) from error
+    sd = float(np.sqrt(np.diag(covariance)).max())
+    if gate.max_sd is not None and sd > gate.max_sd:
+        why = f"the main cluster on {' and '.join(gate.channels)} has an SD of {sd:.3f}, allowed is {gate.max_sd:g}"
+        raise _Missing(why, excludes=False)
     rows = tuple(tuple(float(v) for v in row) for row in covariance)
     return [EllipsoidGate(spec.name, axes, tuple(float(v) for v in mean), rows, distance_square, spec.parent)]
 

@@ -259,3 +259,14 @@ def test_a_tail_is_not_held_far_nearer_to_its_peak_than_it_was_measured():
     saturated = count_events(mixture(4, (0.99, 0.002, 500)))
     lower = spec(bounds=(0.4, 0.85), side="lower", width=2.5, value=0.5)
     assert fit_cut(lower, saturated).value == 0.85
+
+
+def test_the_tail_of_one_kind_of_cell_is_measured_from_it_wherever_it_lies():
+    values = mixture(6, (0.76, 0.02, 5_000))
+    above = [("leukocytes", count_events(mixture(7, (0.66, 0.02, 20_000), (0.77, 0.02, 5_000))))]
+    asked = spec(method="tail", width=3.5, bounds=(0.70, 0.88), fallback="fixed", value=0.8)
+    split = fit_cut(asked, count_events(values), ancestors=above)
+    assert 0.70 <= split.value < 0.76
+    kept = fit_cut(asked.model_copy(update={"one_kind": True}), count_events(values), ancestors=above)
+    assert kept.status == "fitted"
+    assert kept.value == pytest.approx(0.83, abs=0.01)

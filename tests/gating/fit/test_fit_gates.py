@@ -254,3 +254,16 @@ def test_an_optional_population_is_never_opened_for_want_of_a_call():
     fitted = fit_gates(dataset, asked, "1", match=match(without=["CAR"]), spillover=spillover)
     assert fitted.strategy.gate("plain_nk").minimum == fitted.strategy.gate("nk").minimum
     assert any("plain_nk" in note and "nothing is excluded" in note for note in fitted.notes)
+
+
+def test_stained_cells_of_a_control_are_background_and_do_not_push_the_cut_up():
+    before, spillover, kind, _ = blood(1, car=0.05)
+    stained = before.events.copy()
+    # Cells that the reagent stains without the antigen: 5 % of the control's NK cells, at a tenth of a CAR+ cell.
+    stained[kind == "car_nk", MARKERS.index("CAR")] *= 0.25
+    control_tube = ArrayDataset(stained, DETECTORS)
+    fitted = fit_gates(control_tube, panel(), "1", match=match(), spillover=spillover)
+    control = fit_control_cut(control_tube, fitted, "CAR", population="nk", spillover=spillover)
+    assert control.value_linear < 1_000
+    assert 0.03 < control.n_positive / control.n_events < 0.07
+    assert control.low_linear <= control.value_linear <= control.high_linear
