@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date as Date
 from typing import Literal
 
@@ -109,6 +109,10 @@ class Assessment:
     def dflc(self) -> float | None:
         """Involved minus uninvolved free light chain, mg/L."""
         return None if self.iflc is None or self.uflc is None else self.iflc - self.uflc
+
+    def updated(self, values: Mapping[str, object]) -> Assessment:
+        """This assessment with other values in some of its fields."""
+        return replace(self, **values)
 
     def is_spurious(self, name: str) -> bool:
         """Whether the value ``name`` is held for an error; ``dflc`` is one if a light chain is."""
