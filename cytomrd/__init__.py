@@ -20,6 +20,7 @@ _HOME = {
     "quantify_mrd": "cytomrd.mrd.quantify",
     "read_fcs": "cytomrd.fcs.dataset",
     "read_panel": "cytomrd.panel.library",
+    "respond": "cytomrd.trial.response.respond",
     "write_fcs": "cytomrd.fcs.writer",
 }
 
@@ -34,6 +35,7 @@ __all__ = [
     "quantify_mrd",
     "read_fcs",
     "read_panel",
+    "respond",
     "write_fcs",
 ]
 
