@@ -38,8 +38,8 @@ COURSE = [
     "fold",
     "row",
 ]
-PARAMETERS = ["USUBJID", "dose_level", "test", "unit", "n", "baseline", "peak", "peak_time_d", "peak_change", "peak_fold",
-              "auc_d", "auc_end_d", "flags"]  # fmt: skip
+PARAMETERS = ["USUBJID", "dose_level", "test", "unit", "n", "baseline", "peak", "peak_time_d", "peak_change",
+              "peak_fold", "auc_d", "auc_end_d", "flags"]  # fmt: skip
 
 
 def cytokine_courses(study: Study) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def cytokine_tables(study: Study) -> tuple[TrialTable, ...]:
             parameters,
             notes=(
                 *NOTES,
-                f"Peak: the highest value after the first infusion, the first of ties. AUC: linear, from the baseline at "
+                "Peak: the highest value after the first infusion, the first of ties. AUC: linear, from the baseline at "
                 f"0 to day {HORIZON_D:g} (interpolated) or to the last sample before it (auc_end_d); none without a "
                 "baseline.",
             ),

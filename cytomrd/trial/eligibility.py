@@ -20,8 +20,8 @@ NOTES = (
     "Values are the last at or before the first infusion; for a subject without one, the last of all.",
     "Limits are those of [eligibility] in study.toml; NOT SET where it names none. SpO2 and LVEF must be above their "
     "limit, the others at least or at most at it.",
-    "Creatinine clearance by Cockcroft and Gault: (140 - age) x kg / (72 x creatinine in mg/dL), x 0.85 for women, with "
-    "WEIGHT_BL.",
+    "Creatinine clearance by Cockcroft and Gault: (140 - age) x WEIGHT_BL / (72 x creatinine in mg/dL), x 0.85 for "
+    "women.",
     "Measurable disease as for the response: serum, urine, light chains, marrow, by the thresholds in study.toml.",
 )
 

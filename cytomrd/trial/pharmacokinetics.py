@@ -1,4 +1,4 @@
-"""CAR-NK cells in blood and marrow (S1-S3): profiles of the study, their parameters, summaries, dose proportionality."""
+"""CAR-NK cells in blood and marrow (S1-S3): profiles, their parameters, summaries, dose proportionality."""
 
 from __future__ import annotations
 

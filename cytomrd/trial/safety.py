@@ -39,7 +39,7 @@ def dlt_tables(study: Study) -> tuple[TrialTable, ...]:
     notes = (
         f"The window is {choices.dlt_window_d} days, from the first infusion: to day {choices.dlt_window_d} after the "
         f"first or after the last infusion. study.toml names the {choices.dlt_anchor} infusion; both are shown.",
-        "Evaluable: as DLTEVAL in subjects.csv; where it is empty, a subject with a DLT, or followed to the window's end.",
+        "Evaluable: as DLTEVAL in subjects.csv; where it is empty, with a DLT, or followed to the end of the window.",
         f"{interval_name(choices.confidence)} by Clopper and Pearson over the evaluable subjects.",
     )
     words = {"DLT_OUTSIDE_WINDOW": "is outside the window", "DLT_NOT_EVALUABLE": "is of a subject with DLTEVAL N"}
@@ -96,12 +96,11 @@ def _last_contact(study: Study, subject: str) -> pd.Timestamp | None:
 def adverse_event_tables(study: Study) -> tuple[TrialTable, ...]:
     """S8 and S13: subjects with events, by term at the worst grade, of grade 3 or more; CRS and ICANS; the listing."""
     events = _emergent(study)
+    severe = events[(events["AETOXGR"] >= 3).fillna(False)]
     return (
         _overview(study, events),
         _by_term(study, events, "s8_adverse_events_by_term", "Adverse events by term at the worst grade", GRADES),
-        _by_term(
-            study, events[events["AETOXGR"] >= 3], "s13_grade_3_by_term", "Adverse events of grade 3 or more", (3, 4, 5)
-        ),
+        _by_term(study, severe, "s13_grade_3_by_term", "Adverse events of grade 3 or more", (3, 4, 5)),
         _astct(study, events),
         _event_listing(study),
     )
@@ -140,8 +139,8 @@ def _overview(study: Study, events: pd.DataFrame) -> TrialTable:
     ]
     notes = (
         "Subjects with at least one treatment-emergent event: begun on the day of the first infusion or later.",
-        f"Related: {', '.join(RELATED)}. Percentages over the treated, {interval_name(study.settings.choices.confidence)} "
-        "by Clopper and Pearson.",
+        f"Related: {', '.join(RELATED)}. Percentages over the treated, with an exact "
+        f"{interval_name(study.settings.choices.confidence)} (Clopper and Pearson).",
     )
     return TrialTable("s8_adverse_events", "Adverse events: overview", pd.DataFrame(rows), notes)
 
