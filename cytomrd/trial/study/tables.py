@@ -75,7 +75,8 @@ def _read_one(path: Path, table: StudyTable, problems: Problems) -> pd.DataFrame
             what = f"{len(cells)} cells under {len(columns)} columns"
             remedy = "a cell that holds the delimiter needs double quotes around it"
             problems.at(table.name, number, "").refuse("TOO_MANY_CELLS", len(cells), what, remedy=remedy)
-        rows.append({"row": number} | _row(table, number, dict(zip(columns, cells, strict=False)), sheet, problems))
+        padded = (*cells, *[""] * (len(columns) - len(cells)))
+        rows.append({"row": number} | _row(table, number, dict(zip(columns, padded, strict=False)), sheet, problems))
     return _frame(table, rows)
 
 
