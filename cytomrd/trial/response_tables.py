@@ -157,6 +157,7 @@ def _by_visit(study: Study, responses: tuple[SubjectResponse, ...]) -> TrialTabl
             "Confirmed: with the next evaluable assessment taken into account.",
             "Laboratory results of one visit within a week are one assessment, dated by the first; marrow and imaging "
             "join the assessment of their visit, else the nearest within two weeks, else they stand alone.",
+            "Assessments after a new therapy are left out.",
             "Below its limit of quantification an M protein counts as 0, a light chain as the limit.",
         ),
         listing=pd.DataFrame(listing),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 from plain_study import TOML, date, plain_tables, write_plain_study
 
 from cytomrd.errors import StudyError
 from cytomrd.mrd.limits import clopper_pearson
+from cytomrd.trial.groups import rate_cells
 from cytomrd.trial.response.from_study import study_responses
 from cytomrd.trial.study import read_study
 from cytomrd.trial.study_endpoints import study_endpoints
@@ -124,6 +127,14 @@ def test_marrow_without_an_assessment_near_stands_alone(folder):
     assert who.response.levels[2] == "NE"
 
 
+def test_few_cells_do_not_show_that_there_is_no_clone(folder):
+    for row in folder.rows("marrow", "S01", VISIT="D28") + folder.rows("marrow", "S02", VISIT="D28"):
+        row.update(CLONAL_IHC="ABSENT", IHC_PC_COUNTED=100)
+    study = folder.study()
+    study.marrow.loc[study.marrow["USUBJID"] == "S02", "IHC_PC_COUNTED"] = 99
+    assert [who.assessments[0].clonal_bm for who in study_responses(study)][:3] == ["ABSENT", "NE", None]
+
+
 def test_plasma_cell_leukaemia_is_judged_by_its_own_criteria(folder):
     folder.rows("subjects", "S02")[0]["DX"] = "PCL"
     for visit, at, percent in (("SCREENING", -10, 20), ("D28", 28, 2), ("D56", 56, 0)):
@@ -167,6 +178,18 @@ def test_missed_visits_censor(folder):
     found = next(t for t in study_endpoints(folder.study())["PFS"] if t.subject == "S02")
     assert (found.days, found.event) == (57, False)
     assert "2 missed visits" in found.reason
+
+
+def test_rates_are_the_shared_clopper_pearson_intervals(shared_data):
+    with (shared_data / "clinical" / "statistics" / "clopper_pearson_expected.csv").open() as file:
+        expected = [r for r in csv.DictReader(file) if int(r["n"]) <= 18]
+    for row in expected:
+        for confidence, tag in ((0.95, "95"), (0.9, "90")):
+            found = rate_cells(int(row["k"]), int(row["n"]), confidence)
+            assert found["ci_low_percent"] == pytest.approx(100 * float(row[f"lcl{tag}"]), abs=1e-9)
+            assert found["ci_high_percent"] == pytest.approx(100 * float(row[f"ucl{tag}"]), abs=1e-9)
+    assert len(expected) > 90
+    assert rate_cells(0, 0, 0.95) == {"n": 0, "of": 0, "percent": None, "ci_low_percent": None, "ci_high_percent": None}
 
 
 def test_overall_response_table(plain):
