@@ -127,6 +127,19 @@ def test_marrow_without_an_assessment_near_stands_alone(folder):
     assert who.response.levels[2] == "NE"
 
 
+def test_death_of_progression_confirms_the_last_progression(folder):
+    for index, subject in ((1, "S02"), (2, "S03"), (3, "S04")):
+        folder.lab(subject, "D80", date(index, 80), MCPROT=(20, "g/L"), MPROTEXR=(0, "mg/day"))
+    for index, subject, cause in ((2, "S03", "Sepsis"), (3, "S04", "Disease progression")):
+        folder.rows("followup", subject)[0].update(DTHDT=date(index, 95), DTHCAUS=cause)
+    folder.rows("therapy", "S04")[0]["NACTDT"] = date(3, 82)
+    found = {who.subject: who.response for who in study_responses(folder.study())}
+    assert [found[s].levels[-1] for s in ("S02", "S03", "S04")] == ["PD", "PD", "PD"]
+    assert found["S02"].pd_date.isoformat() == date(1, 80), "died of myeloma"
+    assert found["S03"].pd_date is None, "died of something else"
+    assert found["S04"].pd_date is None, "a new therapy came between"
+
+
 def test_few_cells_do_not_show_that_there_is_no_clone(folder):
     for row in folder.rows("marrow", "S01", VISIT="D28") + folder.rows("marrow", "S02", VISIT="D28"):
         row.update(CLONAL_IHC="ABSENT", IHC_PC_COUNTED=100)
@@ -269,17 +282,15 @@ def test_every_outcome_has_a_title_notes_and_a_listing(plain, number):
     assert any(table.listing is not None and not table.listing.empty for table in tables.values())
 
 
-@pytest.mark.parametrize("number", MINE)
-def test_outcomes_of_a_study_in_which_nobody_was_treated_yet(folder, number):
-    for name in folder.tables:
-        if name not in ("subjects",):
-            folder.tables[name] = [dict.fromkeys(folder.tables[name][0], "")] if folder.tables[name] else []
+def test_outcomes_of_a_study_in_which_nobody_was_treated_yet(folder):
     path = write_plain_study(folder.path, folder.tables, folder.toml.replace('["runs/one"]', "[]"))
     for name, rows in folder.tables.items():
         if name not in ("subjects", "cbc"):
             (path / f"{name}.csv").write_text(",".join(rows[0]) + "\n")
-    for table in tables_of(read_study(path), number).values():
-        assert table.notes
+    study = read_study(path)
+    for number in MINE:
+        for table in tables_of(study, number).values():
+            assert table.notes
 
 
 def test_tables_do_not_depend_on_the_order_of_rows(folder, plain):
