@@ -83,7 +83,9 @@ def _table_view(table: TrialTable) -> dict[str, object]:
         "id": table.id,
         "title": table.title,
         "columns": [(_heading(c), is_number) for c, is_number in zip(table.data.columns, numeric, strict=True)],
-        "rows": [[_words(v) for v in row] for row in values],
+        "rows": [
+            list(row) for row in zip(*(_column_words(column) for column in zip(*values, strict=True)), strict=True)
+        ],
         "notes": list(table.notes),
         "footnotes": list(table.footnotes),
         "files": [f"{table.id}.csv", *([f"{table.id}_listing.csv"] if table.listing is not None else [])],
@@ -97,6 +99,14 @@ def _heading(name: str) -> str:
 def _is_numeric(values: Sequence[object]) -> bool:
     given = [v for v in values if v is not None]
     return bool(given) and all(isinstance(v, Real) and not isinstance(v, bool) for v in given)
+
+
+def _column_words(values: Sequence[object]) -> list[str]:
+    """A column in words; counts that came as numbers because one is missing read as counts."""
+    numbers = [v for v in values if isinstance(v, float)]
+    if numbers and all(v.is_integer() and abs(v) < 1e6 for v in numbers):
+        values = [int(v) if isinstance(v, float) else v for v in values]
+    return [_words(v) for v in values]
 
 
 def _words(value: object) -> str:

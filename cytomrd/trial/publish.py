@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytomrd import __version__
-from cytomrd.errors import CytomrdError
+from cytomrd.errors import CytomrdError, RunError
 from cytomrd.report.tables import csv_text
 from cytomrd.report.workbook import MAX_NAME, write_workbook
 from cytomrd.run.provenance import write_provenance
@@ -46,6 +46,7 @@ def publish_tables(folder: Path, out: Path) -> tuple[Study, tuple[Made, ...]]:
         If the study has a problem that study.toml does not accept; nothing is written then.
     """
     check_results_folder(out, folder)
+    _check_own(out)
     study = read_study(folder)
     made = make_outcomes(study)
     with hold_lock(out), staged_folder(out) as stage:
@@ -58,6 +59,13 @@ def publish_tables(folder: Path, out: Path) -> tuple[Study, tuple[Made, ...]]:
         write_exports(study, stage)
         write_provenance(_provenance(study), stage)
     return study, made
+
+
+def _check_own(out: Path) -> None:
+    """Refuse a folder that holds another kind of results, such as those of a run."""
+    known = out / "provenance.json"
+    if known.is_file() and '"study":' not in known.read_text("utf-8", "replace"):
+        raise RunError(f"{out}: holds other results than a study's tables; choose another folder with --out")
 
 
 def _data_frames(made: Sequence[Made]) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -186,7 +186,10 @@ def test_the_folder_itself(tmp_path):
     (folder / "therapy.csv").unlink()
     text = (folder / "vitals.csv").read_text()
     (folder / "vitals.csv").write_text(text.replace("VSORRESU", "UNIT", 1))
-    codes = {(p.table, p.code) for p in check_study_folder(folder)}
+    (folder / "cbc.csv").write_text("")
+    found = check_study_folder(folder)
+    assert "SAMPLEID, WBC" in next(p.remedy for p in found if p.table == "cbc")
+    codes = {(p.table, p.code) for p in found}
     assert {("event.csv", "UNKNOWN_TABLE"), ("therapy", "MISSING_TABLE"), ("vitals", "UNKNOWN_COLUMN")} <= codes
 
 
@@ -258,6 +261,9 @@ def test_a_folder_that_is_not_of_tables_is_not_replaced(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     result = CliRunner().invoke(cytomrd, ["tables", str(folder), "-o", str(tmp_path / "mine")])
     assert "thesis.txt" in str(result.exception) and (tmp_path / "mine" / "thesis.txt").exists()
+    results = folder / "runs" / "one" / "results"
+    result = CliRunner().invoke(cytomrd, ["tables", str(folder), "-o", str(results)])
+    assert "other results" in str(result.exception) and (results / "car_nk.csv").exists()
 
 
 def test_a_row_cut_short_lacks_what_it_lacks(tmp_path):

@@ -63,6 +63,8 @@ def _read_one(path: Path, table: StudyTable, problems: Problems) -> pd.DataFrame
     sheet = read_table(path)
     for text in sheet.problems:
         what, _, remedy = text.partition("; ")
+        if what == "the sheet is empty":
+            remedy = f"its first row names the columns: {', '.join(table.by_name)}"
         remedy = remedy or "save it again as 'CSV UTF-8 (comma delimited)'"
         problems.at(table.name, 0, "").refuse("UNREADABLE", path.name, what, remedy=remedy)
     if not sheet.header:
