@@ -17,6 +17,7 @@ __all__ = [
     "RunError",
     "RunLockedError",
     "SamplesheetError",
+    "StudyError",
 ]
 
 
@@ -84,3 +85,7 @@ class RunError(CytomrdError):
 
 class RunLockedError(RunError):
     """Another process holds the run folder."""
+
+
+class StudyError(CytomrdError):
+    """A study folder, or a dataset made of it, that cannot be used as it is."""
