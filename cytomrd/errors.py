@@ -88,4 +88,8 @@ class RunLockedError(RunError):
 
 
 class StudyError(CytomrdError):
-    """A study folder, or a dataset made of it, that cannot be used as it is."""
+    """A study folder with problems; ``problems`` lists every one of them (:class:`cytomrd.trial.study.Problem`)."""
+
+    def __init__(self, message: str, problems: tuple = ()):
+        super().__init__(message)
+        self.problems = tuple(problems)

@@ -16,7 +16,6 @@ __all__ = [
     "MarrowTruth",
     "TubeTruth",
     "blood_status",
-    "_marrow_status",
     "write_csv",
     "write_truth",
 ]

@@ -1,1 +1,1 @@
-"""The trial: from results and the study's tables to PK, PD, response, MRD, safety and CDISC."""
+"""The trial's tables: the study folder, PK, response, survival, safety, eligibility; tables in and never events."""

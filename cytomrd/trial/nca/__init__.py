@@ -1,0 +1,1 @@
+"""Non-compartmental analysis: profiles, parameters, summaries, dose proportionality."""

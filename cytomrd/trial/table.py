@@ -1,0 +1,93 @@
+"""A table of the trial: data, how it was made, and where it came from; and the list of all outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+
+import pandas as pd
+
+from cytomrd.trial.study import Study
+
+__all__ = ["OUTCOMES", "Outcome", "TrialFigure", "TrialTable", "outcome_tables"]
+
+
+@dataclass(frozen=True)
+class TrialFigure:
+    """A figure of an outcome: ``svg`` is a whole ``<svg>`` element, ``notes`` are sentences below it."""
+
+    id: str
+    title: str
+    svg: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    """One table of an outcome.
+
+    Attributes
+    ----------
+    id
+        Name of its files: lower case letters, digits and ``_`` (``s1_s3_pk_parameters``).
+    title
+        What it shows, with units where all columns share one.
+    data
+        The table; its column names head it, a unit ends a name.
+    notes
+        Rules in sentences: how its numbers came about.
+    footnotes
+        What a reader must know of single values: flags, and (added for every table) accepted problems of the study.
+    listing
+        One row a derived number: what it is, its value, the rule, the inputs, the flags; None where ``data`` says all.
+    sources
+        SHA-256 of the files it was made from, by their path in the study folder.
+    """
+
+    id: str
+    title: str
+    data: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
+    listing: pd.DataFrame | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    figures: tuple[TrialFigure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An outcome measure of the record: ``number`` as registered, and ``home`` of the function that makes it.
+
+    ``home`` is ``module:function``; the function takes a :class:`~cytomrd.trial.study.Study` and gives a tuple of
+    :class:`TrialTable`.
+    """
+
+    number: str
+    title: str
+    home: str
+
+    def load(self) -> Callable[[Study], tuple[TrialTable, ...]]:
+        """The function."""
+        module, _, name = self.home.partition(":")
+        return getattr(import_module(module), name)
+
+
+# In the order of the record; several outcomes that one function makes stand together.
+OUTCOMES: tuple[Outcome, ...] = (
+    Outcome("P1", "Dose-limiting toxicity within 28 days", "cytomrd.trial.safety:dlt_tables"),
+    Outcome("S1-S3", "CAR-NK cells: Cmax, Tmax and AUC over 28 days", "cytomrd.trial.pharmacokinetics:pk_tables"),
+    Outcome("S4", "Body weight", "cytomrd.trial.vitals:weight_tables"),
+    Outcome("S5", "Cytokines, CRP and granzyme B", "cytomrd.trial.cytokines:cytokine_tables"),
+    Outcome("S8, S13", "Adverse events", "cytomrd.trial.safety:adverse_event_tables"),
+    Outcome("S12", "ECOG performance status", "cytomrd.trial.vitals:ecog_tables"),
+    Outcome("E", "Eligibility", "cytomrd.trial.eligibility:eligibility_tables"),
+)
+
+
+def outcome_tables(outcome: Outcome, study: Study) -> tuple[TrialTable, ...]:
+    """The tables of an outcome, each with the study's own footnotes and, where it names none, all sources."""
+    return tuple(
+        replace(table, footnotes=(*table.footnotes, *study.footnotes), sources=table.sources or study.sources)
+        for table in outcome.load()(study)
+    )
