@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 LAW = LAWS["clinical"]
-BEADS_PER_TUBE = 50_000
+BEADS_PER_TUBE = 15_000
 SAMPLE_VOLUME_UL = 100.0
 FULL_SIZE_EVENTS = 3_600_000
 _BLOOD_LEUKOCYTES, _MARROW_LEUKOCYTES, _MARROW_TUBE_EVENTS = 14_000, 12_000, 20_000
@@ -41,6 +41,7 @@ _BLOODS = (
 _CAR_MARROWS = ((-6, "SCREENING", 0, 0.0), (14, "DAY 14", 2, 0.16), (28, "DAY 28", 2, 0.05))
 _DOSE_FACTORS = (1.0, 1.7, 3.0)
 _PEAK_PER_UL = (26.0, 34.0)  # after each infusion, at the lowest dose level
+_NORMAL_PLASMA_CELLS = 0.0015  # of nucleated cells, as in marrow after treatment
 # Share of the screening's clonal cells that each level leaves in the marrow.
 _CLONE_LEFT = {"SD": 1.0, "PD": 1.1, "MR": 0.6, "PR": 0.2, "VGPR": 0.02, "CR": 0.0, "sCR": 0.0}
 
@@ -190,7 +191,7 @@ def _mrd_tubes(specimen: Specimen, donor: Donor, seed: np.random.SeedSequence) -
     nucleated = specimen.events_per_tube * (1 - LAW.doublets - LAW.debris - LAW.dead)
     for i, (tube, tube_seed) in enumerate(zip(MARROW_TUBES, seed.spawn(len(MARROW_TUBES)), strict=True)):
         plan = plan_marrow_tube(
-            LAW, donor, specimen.events_per_tube, 0.003, clone=clone,
+            LAW, donor, specimen.events_per_tube, _NORMAL_PLASMA_CELLS, clone=clone,
             n_clonal=math.floor(specimen.clonal_fraction * nucleated), tube=tube, clogs=(), random_state=tube_seed,
         )  # fmt: skip
         acquired = specimen.acquired_at + timedelta(minutes=25 * i)
