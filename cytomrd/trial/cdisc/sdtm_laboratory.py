@@ -1,4 +1,4 @@
-"""SDTM of the laboratory: LB with M protein, light chains, immunofixation, cytokines, chemistry, and marrow morphology."""
+"""SDTM of the laboratory: LB with M protein, light chains, immunofixation, cytokines, chemistry, and morphology."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ V = Variable
 # Immunofixation has no code of its own: the sponsor's, told apart by the method.
 _SPONSOR_TESTS = {"SIFE": "Serum Immunofixation", "UIFE": "Urine Immunofixation"}
 _FIXATION = "IMMUNOFIXATION ELECTROPHORESIS"
-_SHAPE = CdiscDataset("LB", "Laboratory Test Results", "SDTM", "FINDINGS", "One record per test per visit per subject", (
+_SHAPE = CdiscDataset("LB", "Laboratory Test Results", "SDTM", "FINDINGS", "One record per test per visit", (
     *STANDARD,
     V("LBSEQ", "Sequence Number", "integer", key=3, origin="Derived", comment="By time and test", required=True),
     V("LBTESTCD", "Lab Test or Examination Short Name", codelist="LBTESTCD", terms=tuple(_SPONSOR_TESTS),

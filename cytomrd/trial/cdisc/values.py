@@ -11,7 +11,7 @@ import pandas as pd
 from cytomrd.trial.cdisc.model import Variable
 from cytomrd.trial.cdisc.terms import codelist
 
-__all__ = ["STANDARD", "day", "iso", "known", "number_text", "numbered", "submission_value", "text", "whole"]
+__all__ = ["STANDARD", "day", "iso", "known", "number_text", "numbered", "percent", "submission_value", "text", "whole"]
 
 
 def _standard() -> tuple[Variable, Variable, Variable]:
@@ -28,8 +28,11 @@ STANDARD = _standard()
 
 def known(value: Any) -> bool:
     """False for None, NaN, NaT, NA and blank text."""
-    return value is not None and value is not pd.NA and not (isinstance(value, float) and value != value) and (
-        value is not pd.NaT and value != ""
+    return (
+        value is not None
+        and value is not pd.NA
+        and not (isinstance(value, float) and value != value)
+        and (value is not pd.NaT and value != "")
     )
 
 
@@ -71,6 +74,11 @@ def whole(value: Any) -> int | None:
 def number_text(value: Any) -> str | None:
     """A number as text, to ten significant digits."""
     return f"{float(value):.10g}" if known(value) else None
+
+
+def percent(fraction: Any) -> float | None:
+    """A fraction in percent, to ten digits so that the product adds none of its own."""
+    return round(100.0 * float(fraction), 10) if known(fraction) else None
 
 
 def numbered(records: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
