@@ -19,6 +19,7 @@ _HOME = {
     "quantify_mrd": "cytomrd.mrd.quantify",
     "read_fcs": "cytomrd.fcs.dataset",
     "read_panel": "cytomrd.panel.library",
+    "respond": "cytomrd.trial.response.respond",
     "write_fcs": "cytomrd.fcs.writer",
 }
 
@@ -32,6 +33,7 @@ __all__ = [
     "quantify_mrd",
     "read_fcs",
     "read_panel",
+    "respond",
     "write_fcs",
 ]
 

@@ -77,10 +77,17 @@ class Outcome:
 OUTCOMES: tuple[Outcome, ...] = (
     Outcome("P1", "Dose-limiting toxicity within 28 days", "cytomrd.trial.safety:dlt_tables"),
     Outcome("S1-S3", "CAR-NK cells: Cmax, Tmax and AUC over 28 days", "cytomrd.trial.pharmacokinetics:pk_tables"),
+    Outcome("K", "Persistence of CAR-NK cells in blood", "cytomrd.trial.survival_tables:persistence_tables"),
     Outcome("S4", "Body weight", "cytomrd.trial.vitals:weight_tables"),
     Outcome("S5", "Cytokines, CRP and granzyme B", "cytomrd.trial.cytokines:cytokine_tables"),
+    Outcome("S6", "Monoclonal plasma cells in marrow", "cytomrd.trial.mrd_tables:marrow_tables"),
+    Outcome("S7", "Subjects negative for MRD", "cytomrd.trial.mrd_tables:mrd_rate_tables"),
     Outcome("S8, S13", "Adverse events", "cytomrd.trial.safety:adverse_event_tables"),
+    Outcome("S9", "Overall and progression-free survival", "cytomrd.trial.survival_tables:survival_tables"),
+    Outcome("S10", "Overall response by 3 months", "cytomrd.trial.response_tables:response_tables"),
+    Outcome("S11", "Duration of MRD negativity", "cytomrd.trial.mrd_tables:mrd_duration_tables"),
     Outcome("S12", "ECOG performance status", "cytomrd.trial.vitals:ecog_tables"),
+    Outcome("S14", "Duration of response", "cytomrd.trial.survival_tables:duration_tables"),
     Outcome("E", "Eligibility", "cytomrd.trial.eligibility:eligibility_tables"),
 )
 

@@ -7,9 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cytomrd.errors import StudyError
+from cytomrd.errors import QuantificationError, StudyError
+from cytomrd.trial.response.criteria import ResponseCriteria, read_criteria
 
 __all__ = [
     "SETTINGS_NAME",
@@ -37,7 +38,12 @@ class Accepted(_Model):
 
 
 class ResponseThresholds(_Model):
-    """Thresholds of measurable disease and progression (IMWG 2016, with this trial's own where they differ)."""
+    """Thresholds of measurable disease and progression (IMWG 2016, with this trial's own where they differ).
+
+    ``thresholds`` changes single fields of :class:`~cytomrd.trial.response.criteria.ResponseCriteria`. A subject who
+    had no adequate assessment around ``missed_visits`` or more of the ``planned_days`` (0 = first infusion) before an
+    event is censored; a visit counts within ``visit_window_d`` of its day.
+    """
 
     criteria: Literal["imwg-2016"] = "imwg-2016"
     serum_g_per_l: float = Field(default=5.0, gt=0)
@@ -46,6 +52,28 @@ class ResponseThresholds(_Model):
     marrow_percent: float = Field(default=10.0, gt=0)
     ratio_low: float = Field(default=0.26, gt=0)
     ratio_high: float = Field(default=1.65, gt=0)
+    thresholds: dict[str, bool | float | str] = {}
+    planned_days: tuple[float, ...] = (28, 56, *range(84, 729, 84))
+    visit_window_d: float = Field(default=7.0, ge=0)
+    missed_visits: int = Field(default=2, ge=1)
+
+    def criteria_of(self, disease: str) -> ResponseCriteria:
+        """The criteria for myeloma (``MM``) or plasma cell leukaemia (``PCL``), with this study's thresholds."""
+        measurable = {
+            "measurable_serum_g_per_l": self.serum_g_per_l,
+            "measurable_urine_mg_per_24h": self.urine_mg_per_day,
+            "measurable_flc_mg_per_l": self.flc_mg_per_l,
+            "measurable_marrow_percent": self.marrow_percent,
+        }
+        return read_criteria("pcl-imwg" if disease == "PCL" else self.criteria, {**measurable, **self.thresholds})
+
+    @model_validator(mode="after")
+    def _thresholds_are_known(self) -> ResponseThresholds:
+        try:
+            self.criteria_of("MM")
+        except QuantificationError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class Eligibility(_Model):
