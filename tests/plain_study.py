@@ -16,8 +16,8 @@ START = datetime(2026, 1, 5, 10, 0)
 LEVELS = (1.5e8, 1.5e8, 3e8, 3e8, 6e8, 6e8)
 SUBJECTS = tuple(f"S{i:02d}" for i in range(1, 7))
 # CAR+ NK cells/uL at the lowest level, by time in days; the levels multiply it.
-BLOOD = ((-0.5, 0.0), (0.1, 4.0), (1.0, 10.0), (3.0, 6.0), (6.9, 1.5), (7.2, 9.0), (8.0, 14.0), (10.0, 8.0), (14.0, 3.0),
-         (21.0, 0.8), (28.0, 0.2))  # fmt: skip
+BLOOD = ((-0.5, 0.0), (0.1, 4.0), (1.0, 10.0), (3.0, 6.0), (6.9, 1.5), (7.2, 9.0), (8.0, 14.0), (10.0, 8.0),
+         (14.0, 3.0), (21.0, 0.8), (28.0, 0.2))  # fmt: skip
 MARROW = ((-3.0, 0.0), (14.0, 2.0), (28.0, 0.5))
 TOML = """\
 id = "NCT06045091"
@@ -55,8 +55,8 @@ def _of_subject(tables, i, subject):
 
     tables["subjects"].append(
         {"STUDYID": "NCT06045091", "USUBJID": subject, "DX": "MM", "COHORT": LEVELS[i],
-         "MTYPE": "FLC" if i == 5 else "IGG", "INVOLVED_LC": "KAPPA", "WEIGHT_BL": 70 + i, "AGE": 60 + i, "SEX": "FM"[i % 2],
-         "RFICDTC": date(i, -20), "DLTEVAL": "Y"}
+         "MTYPE": "FLC" if i == 5 else "IGG", "INVOLVED_LC": "KAPPA", "WEIGHT_BL": 70 + i, "AGE": 60 + i,
+         "SEX": "FM"[i % 2], "RFICDTC": date(i, -20), "DLTEVAL": "Y"}
     )  # fmt: skip
     for number, day in ((1, 0), (2, 7)):
         add("dosing", EXSEQ=number, EXSTDTC=moment(i, day), EXENDTC=moment(i, day + 0.02), EXDOSE=LEVELS[i] * 1.02,
@@ -105,7 +105,7 @@ def _flow_rows() -> tuple[list[dict], list[dict]]:
         scale = LEVELS[i] / LEVELS[0]
         for matrix, profile in (("PB", BLOOD), ("BM", MARROW)):
             for day, value in profile:
-                row = dict.fromkeys((c.name for c in schema.CAR_NK))
+                row = dict.fromkeys(c.name for c in schema.CAR_NK)
                 cells = value * scale * (1 + 0.1 * i)
                 who = {"sample_id": f"{subject}-{matrix}-{day:g}", "subject_id": subject, "visit": f"D{day:g}",
                        "day": day, "collected_at": moment(i, day)}  # fmt: skip
@@ -116,8 +116,9 @@ def _flow_rows() -> tuple[list[dict], list[dict]]:
                     clonal = {-3.0: 3000, 14.0: 100, 28.0: 5}[day]
                     mrd.append(dict.fromkeys(c.name for c in schema.MRD) | who | {
                         "n_nucleated": 4_000_000, "n_plasma_cells": clonal + 500, "n_normal_pc": 500,
-                        "n_clonal_pc": clonal, "mrd_fraction": clonal / 4e6, "ci_low": 0.0, "ci_high": 1e-3, "lod": 5e-6,
-                        "lloq": 1.25e-5, "status": "POSITIVE" if clonal > 20 else "NEGATIVE", "flags": ""})  # fmt: skip
+                        "n_clonal_pc": clonal, "mrd_fraction": clonal / 4e6, "ci_low": 0.0,
+                        "ci_high": 1e-3, "lod": 5e-6, "lloq": 1.25e-5,
+                        "status": "POSITIVE" if clonal > 20 else "NEGATIVE", "flags": ""})  # fmt: skip
     return car, mrd
 
 

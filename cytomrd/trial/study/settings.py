@@ -95,7 +95,6 @@ class Choices(_Model):
     """How the tables are made, where the protocol leaves a choice."""
 
     blq_middle: Literal["drop", "zero"] = "drop"
-    horizon_d: float = Field(default=28.0, gt=0)
     predose_window_d: float = Field(default=1.0, gt=0)
     dlt_anchor: Literal["first", "last"] = "first"
     dlt_window_d: int = Field(default=28, ge=1)
