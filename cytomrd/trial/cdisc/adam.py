@@ -15,7 +15,13 @@ from cytomrd.trial.endpoints import TimeToEvent
 from cytomrd.trial.response.from_study import SubjectResponse
 from cytomrd.trial.study import Study
 
-__all__ = ["analysis_concentrations", "analysis_responses", "subject_level", "times_to_event"]
+__all__ = [
+    "analysis_concentrations",
+    "analysis_parameters",
+    "analysis_responses",
+    "subject_level",
+    "times_to_event",
+]
 
 V = Variable
 _WHO = (
@@ -133,6 +139,27 @@ def _concentration(study: Study, record: dict[str, Any], sample, time_d: float) 
         "AVALC": record["PCSTRESC"], "AVALU": record["PCSTRESU"], "ALLOQ": record["PCLLOQ"],
         "BLQFL": "Y" if below else "N", "ANL01FL": "N" if record["PCSTAT"] else "Y",
     }  # fmt: skip
+
+
+def analysis_parameters(study: Study, parameters: CdiscDataset) -> CdiscDataset:
+    """ADPP: the PK parameters of PP, one record each."""
+    shape = CdiscDataset("ADPP", "Pharmacokinetic Parameters Analysis", "ADaM", "BASIC DATA STRUCTURE",
+                         "One record per subject, matrix and parameter", (
+        *_WHO, *_PARAMETER,
+        V("PPSPEC", "Specimen Material Type", key=4, codelist="SPECTYPE", origin="Predecessor", comment="PP.PPSPEC"),
+        V("PPSEQ", "Sequence Number", "integer", origin="Predecessor", comment="PP.PPSEQ", required=True),
+        V("AVAL", "Analysis Value", "float", origin="Predecessor", comment="PP.PPSTRESN"),
+        V("AVALC", "Analysis Value (C)", origin="Predecessor", comment="PP.PPSTRESC"),
+        V("AVALU", "Analysis Value Unit", origin="Predecessor", comment="PP.PPSTRESU"),
+        V("AVALRSN", "Reason for a Missing Analysis Value", origin="Predecessor", comment="PP.PPREASND"),
+    ))  # fmt: skip
+    return dataset(shape, [
+        who(study, r["USUBJID"]) | {
+            "PARAMCD": r["PPTESTCD"], "PARAM": r["PPTEST"], "PPSPEC": r["PPSPEC"], "PPSEQ": r["PPSEQ"],
+            "AVAL": r["PPSTRESN"], "AVALC": r["PPSTRESC"], "AVALU": r["PPSTRESU"], "AVALRSN": r["PPREASND"],
+        }
+        for r in parameters.records()
+    ])  # fmt: skip
 
 
 def analysis_responses(study: Study, courses: Sequence[SubjectResponse]) -> CdiscDataset:
