@@ -49,28 +49,38 @@ def _time_d(specimen: Specimen) -> float:
 def curve_truth(subject: StudySubject, rows: Sequence[dict[str, object]]) -> dict[str, object]:
     """Cmax, Tmax and AUC to day 28 of a subject's blood on the times drawn, from the true concentrations.
 
-    Written apart from the toolkit's own NCA: trapezoids, logarithmic where the curve falls, a sample that cannot
-    be quantified counts 0 after the last one that can and is left out between two that can.
+    Written apart from the toolkit's own NCA. Each infusion has its own interval, since nothing is interpolated
+    across a dose; the sample before an infusion stands at its start. Trapezoids, logarithmic where the curve falls;
+    a sample that cannot be quantified counts 0 before the first of its interval that can, ends the area after the
+    last one, and is left out between two.
     """
-    drawn = [
-        (float(r["time_d"]), float(r["car_nk_per_ul"]) if r["status"] == "QUANTIFIED" else 0.0)
+    second = (subject.second_infusion - subject.first_infusion) / timedelta(days=1)
+    drawn = sorted(
+        (
+            {"DAY 0": 0.0, "DAY 7": second}.get(str(r["visit"]), float(r["time_d"])),
+            float(r["car_nk_per_ul"]) if r["status"] == "QUANTIFIED" else 0.0,
+        )
         for r in rows
         if r["kind"] == "blood"
-    ]
-    points = [(max(t, 0.0), c) for t, c in sorted(drawn)]
-    seen = [i for i, (_, c) in enumerate(points) if c > 0]
-    if not seen:
+    )
+    quantified = [(t, c) for t, c in drawn if c > 0]
+    if not quantified:
         return {"USUBJID": subject.usubjid, "cmax": "0", "tmax_d": "", "auc_0_28d": "0", "tlast_d": ""}
-    kept = [p for i, p in enumerate(points) if p[1] > 0 or not seen[0] < i < seen[-1]]
-    last = max(t for t, c in kept if c > 0)
-    cmax = max(c for _, c in kept)
+    cmax = max(c for _, c in quantified)
+    intervals = ([p for p in drawn if p[0] <= second], [p for p in drawn if p[0] >= second])
     return {
         "USUBJID": subject.usubjid,
         "cmax": f"{cmax:.10g}",
-        "tmax_d": f"{next(t for t, c in kept if c == cmax):.10g}",
-        "auc_0_28d": f"{_area([p for p in kept if p[0] <= last]):.10g}",
-        "tlast_d": f"{last:.10g}",
+        "tmax_d": f"{next(t for t, c in quantified if c == cmax):.10g}",
+        "auc_0_28d": f"{sum(_area(_seen(points)) for points in intervals):.10g}",
+        "tlast_d": f"{quantified[-1][0]:.10g}",
     }
+
+
+def _seen(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """An interval's points up to the last that could be quantified, without those between two that could not."""
+    seen = [i for i, (_, c) in enumerate(points) if c > 0]
+    return [p for i, p in enumerate(points) if seen and (i <= seen[0] or (p[1] > 0 and i <= seen[-1]))]
 
 
 def _area(points: list[tuple[float, float]]) -> float:

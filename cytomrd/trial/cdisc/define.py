@@ -73,11 +73,11 @@ def _load(path: str | os.PathLike):
 
 def _check_references(path: Path) -> None:
     """Every OID that is referred to is defined once; the file loads and says what was written."""
-    from odmlib.define_2_1.rules import oid_ref
     from odmlib.exceptions import OdmlibError
+    from odmlib.oid_generator import create_oid_checker
 
     try:
-        _load(path).root().verify_oids(oid_ref.OIDRef())
+        _load(path).root().verify_oids(create_oid_checker("define_2_1"))
     except OdmlibError as error:
         raise StudyError(f"{path.name}: not a sound Define-XML 2.1: {error}") from error
 

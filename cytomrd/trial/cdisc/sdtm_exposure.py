@@ -10,6 +10,7 @@ from cytomrd.trial.cdisc.sdtm_cells import CELLS_UNIT, group_id
 from cytomrd.trial.cdisc.sdtm_subjects import identified
 from cytomrd.trial.cdisc.terms import codelist
 from cytomrd.trial.cdisc.values import STANDARD, iso, known, number_text, numbered, text
+from cytomrd.trial.nca.analysis import HORIZON_D
 from cytomrd.trial.nca.parameters import PARAMETERS, parameter_values
 from cytomrd.trial.pharmacokinetics import SubjectProfile
 from cytomrd.trial.study import Study
@@ -19,20 +20,20 @@ __all__ = ["parameter_unit", "pk_parameters", "related_records"]
 V = Variable
 CELLS = "cells/uL"
 # Units that PKUNIT does not have: the sponsor's, as that list may be extended.
-_AREAS = (f"{CELLS_UNIT}*day", "%*day")
-_SHAPE = CdiscDataset("PP", "Pharmacokinetics Parameters", "SDTM", "FINDINGS", "One record per parameter and profile", (
+_OWN_UNITS = (CELLS_UNIT, *(f"{unit}*day{power}" for unit in (CELLS_UNIT, "%") for power in ("", "^2")))
+_SHAPE = CdiscDataset("PP", "Pharmacokinetics Parameters", "SDTM", "FINDINGS", "One record per parameter", (
     *STANDARD,
-    V("PPSEQ", "Sequence Number", "integer", key=3, origin="Derived", comment="By matrix and parameter", required=True),
+    V("PPSEQ", "Sequence Number", "integer", key=3, origin="Derived", comment="By matrix", required=True),
     V("PPGRPID", "Group ID", origin="Assigned", comment="The profile; CP.CPGRPID names its samples (RELREC)"),
     V("PPTESTCD", "Parameter Short Name", codelist="PKPARMCD", origin="Assigned", required=True),
     V("PPTEST", "Parameter Name", codelist="PKPARM", origin="Assigned", required=True),
     V("PPCAT", "Parameter Category", terms=("CAR+ NK CELLS",), origin="Assigned"),
     V("PPORRES", "Result or Finding in Original Units", origin="Derived",
-      comment="Linear-up/log-down trapezoids on actual times; the rule of each parameter stands in the study's listing"),
-    V("PPORRESU", "Original Units", codelist="PKUNIT", terms=(CELLS_UNIT, *_AREAS), origin="Assigned"),
+      comment="Linear-up/log-down trapezoids on actual times; each parameter's rule is in the listing"),
+    V("PPORRESU", "Original Units", codelist="PKUNIT", terms=_OWN_UNITS, origin="Assigned"),
     V("PPSTRESC", "Character Result/Finding in Std Format", origin="Derived", comment="As PPORRES"),
     V("PPSTRESN", "Numeric Result/Finding in Standard Units", "float", origin="Derived", comment="As PPORRES"),
-    V("PPSTRESU", "Standard Units", codelist="PKUNIT", terms=(CELLS_UNIT, *_AREAS), origin="Assigned"),
+    V("PPSTRESU", "Standard Units", codelist="PKUNIT", terms=_OWN_UNITS, origin="Assigned"),
     V("PPSTAT", "Completion Status", codelist="ND", origin="Assigned"),
     V("PPREASND", "Reason Not Done", origin="Derived", comment="Flags of the profile"),
     V("PPSPEC", "Specimen Material Type", codelist="SPECTYPE", origin="Assigned"),
@@ -46,7 +47,8 @@ def parameter_unit(kind: str, unit: str) -> str | None:
     """CDISC unit of a parameter of a profile in ``unit`` (``cells/uL`` or a percentage)."""
     concentration = CELLS_UNIT if unit == CELLS else "%"
     return {
-        "concentration": concentration, "time": "day", "area": f"{concentration}*day", "rate": "/day", "percent": "%",
+        "concentration": concentration, "time": "day", "area": f"{concentration}*day",
+        "moment": f"{concentration}*day^2", "rate": "/day", "percent": "%",
     }.get(kind)  # fmt: skip
 
 
@@ -60,7 +62,7 @@ def _records(study: Study, profile: SubjectProfile) -> Iterator[dict[str, Any]]:
         return
     unit = getattr(profile, "unit", CELLS)
     values = parameter_values(profile.result)
-    horizon = f"P{study.settings.choices.horizon_d:g}D"
+    horizon = f"P{HORIZON_D:g}D"
     for name, parameter in PARAMETERS.items():
         if parameter.code not in codelist("PKPARMCD") or name not in values:
             continue
@@ -89,7 +91,7 @@ def _name(code: str) -> str:
     return next(term.value for term in codelist("PKPARM").terms.values() if term.code == concept)
 
 
-_RELATED = CdiscDataset("RELREC", "Related Records", "SDTM", "RELATIONSHIP", "One record per related group of records", (
+_RELATED = CdiscDataset("RELREC", "Related Records", "SDTM", "RELATIONSHIP", "One record per group of records", (
     V("STUDYID", "Study Identifier", key=1, origin="Assigned", required=True),
     V("RDOMAIN", "Related Domain Abbreviation", key=4, origin="Assigned", required=True),
     V("USUBJID", "Unique Subject Identifier", key=2, origin="Assigned", required=True),

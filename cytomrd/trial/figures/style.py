@@ -31,7 +31,9 @@ def figure_css() -> str:
     """The style sheet; every colour is defined on the figure's own root, so that it needs no other sheet."""
     rules = [
         f".trial{{{_variables(_LIGHT)}}}",
-        f"@media screen and (prefers-color-scheme:dark){{:root:not(.light) .trial,.trial.alone{{{_variables(_DARK)}}}}}",
+        "@media screen and (prefers-color-scheme:dark){:root:not(.light) .trial,.trial.alone{"
+        + _variables(_DARK)
+        + "}}",
         ".trial text{font:11px 'Inter','Segoe UI',-apple-system,'Helvetica Neue',Arial,'Liberation Sans',sans-serif;"
         "fill:var(--t-soft);font-variant-numeric:tabular-nums}",
         ".trial .label{fill:var(--t-ink)}.trial .head{fill:var(--t-ink);font-weight:600;font-size:12px}",
