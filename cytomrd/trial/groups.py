@@ -9,16 +9,21 @@ from cytomrd.trial.endpoints import DAYS_PER_MONTH, TimeToEvent
 from cytomrd.trial.study import Study
 from cytomrd.trial.survival import Quantile, kaplan_meier
 
-__all__ = ["dose_groups", "interval_name", "rate_cells", "survival_rows", "time_listing"]
+__all__ = ["dose_groups", "interval_name", "level_name", "rate_cells", "survival_rows", "time_listing"]
 
 LANDMARKS = (3, 6, 12, 24)
 QUANTILES = (("median", 0.5), ("25 % quantile", 0.25), ("75 % quantile", 0.75))
 
 
+def level_name(level: float) -> str:
+    """``"1.5e+08"``."""
+    return f"{level:.3g}"
+
+
 def dose_groups(study: Study, subjects: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Subjects by dose level in the order of study.toml (``"1.5e+08"``), then ``"All"``."""
     subjects = tuple(subjects)
-    levels = {f"{level:.3g}": level for level in study.settings.dose_levels}
+    levels = {level_name(level): level for level in study.settings.dose_levels}
     groups = {name: tuple(s for s in subjects if study.dose_level[s] == level) for name, level in levels.items()}
     return {**groups, "All": subjects}
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytomrd.trial.study import Study
 
-__all__ = ["OUTCOMES", "Outcome", "TrialFigure", "TrialTable", "outcome_tables"]
+__all__ = ["FIGURES", "OUTCOMES", "Outcome", "TrialFigure", "TrialTable", "outcome_figures", "outcome_tables"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class TrialTable:
     footnotes: tuple[str, ...] = ()
     listing: pd.DataFrame | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
-    figures: tuple[TrialFigure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,7 @@ class Outcome:
 
     def load(self) -> Callable[[Study], tuple[TrialTable, ...]]:
         """The function."""
-        module, _, name = self.home.partition(":")
-        return getattr(import_module(module), name)
+        return _load(self.home)
 
 
 # In the order of the record; several outcomes that one function makes stand together.
@@ -90,6 +88,19 @@ OUTCOMES: tuple[Outcome, ...] = (
     Outcome("S14", "Duration of response", "cytomrd.trial.survival_tables:duration_tables"),
     Outcome("E", "Eligibility", "cytomrd.trial.eligibility:eligibility_tables"),
 )
+
+# Figures of an outcome, by its number: ``module:function`` of a study, which gives a tuple of TrialFigure.
+FIGURES: dict[str, str] = {}
+
+
+def _load(home: str) -> Callable:
+    module, _, name = home.partition(":")
+    return getattr(import_module(module), name)
+
+
+def outcome_figures(outcome: Outcome, study: Study) -> tuple[TrialFigure, ...]:
+    """The figures of an outcome; none where it has no function for them."""
+    return _load(FIGURES[outcome.number])(study) if outcome.number in FIGURES else ()
 
 
 def outcome_tables(outcome: Outcome, study: Study) -> tuple[TrialTable, ...]:
