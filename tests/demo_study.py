@@ -6,11 +6,14 @@ import csv
 import hashlib
 import json
 from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
 
 from cytomrd import schema
+from cytomrd.simulate.files import TubeFile
 from cytomrd.simulate.study import write_demo_study
-
-SMALL_MARROW_EVENTS = 20_000
+from cytomrd.simulate.truth import TubeTruth
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -20,12 +23,32 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def write_true_study(folder: Path, **options) -> Path:
-    """Write the demo study with small marrows, and for each run the results that its truth implies."""
-    truth = write_demo_study(folder, events=SMALL_MARROW_EVENTS, threads=1, **options)
+    """Write the demo study with empty FCS files, and for each run the results that its truth implies.
+
+    A tube's counts are known from its plan, before an event exists.
+    """
+    with patch("cytomrd.simulate.study.write_tube", _without_events):
+        truth = write_demo_study(folder, threads=1, **options)
     samples = {row["sample_id"]: row for row in read_csv(folder / "truth" / "samples.csv")}
     for run in truth.runs:
         write_true_results(folder / run, samples)
     return folder
+
+
+def _without_events(folder: Path, file: TubeFile, blocks, *, random_state: int) -> tuple[TubeTruth, np.ndarray]:
+    path = folder / file.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    counts = file.plan.population_counts
+    truth = TubeTruth(
+        file=file.path,
+        sample_id=str(file.row["sample_id"]),
+        tube=str(file.row["tube"]),
+        label_names=tuple(counts),
+        n_events=tuple(counts.values()),
+        n_in_clog=(0,) * len(counts),
+    )
+    return truth, np.empty(0, dtype=np.uint8)
 
 
 def write_true_results(run: Path, samples: dict[str, dict[str, str]]) -> None:

@@ -52,7 +52,8 @@ def curve_truth(subject: StudySubject, rows: Sequence[dict[str, object]]) -> dic
     Written apart from the toolkit's own NCA. Each infusion has its own interval, since nothing is interpolated
     across a dose; the sample before an infusion stands at its start. Trapezoids, logarithmic where the curve falls;
     a sample that cannot be quantified counts 0 before the first of its interval that can, ends the area after the
-    last one, and is left out between two.
+    last one, and is left out between two. The area is empty where the cells were not followed to day 28 or until
+    they were gone.
     """
     second = (subject.second_infusion - subject.first_infusion) / timedelta(days=1)
     drawn = sorted(
@@ -67,12 +68,13 @@ def curve_truth(subject: StudySubject, rows: Sequence[dict[str, object]]) -> dic
     if not quantified:
         return {"USUBJID": subject.usubjid, "cmax": "0", "tmax_d": "", "auc_0_28d": "0", "tlast_d": ""}
     cmax = max(c for _, c in quantified)
+    followed = drawn[-1][0] >= HORIZON_D or drawn[-1][1] == 0
     intervals = ([p for p in drawn if p[0] <= second], [p for p in drawn if p[0] >= second])
     return {
         "USUBJID": subject.usubjid,
         "cmax": f"{cmax:.10g}",
         "tmax_d": f"{next(t for t, c in quantified if c == cmax):.10g}",
-        "auc_0_28d": f"{sum(_area(_seen(points)) for points in intervals):.10g}",
+        "auc_0_28d": f"{sum(_area(_seen(points)) for points in intervals):.10g}" if followed else "",
         "tlast_d": f"{quantified[-1][0]:.10g}",
     }
 

@@ -95,9 +95,7 @@ TEXT = st.one_of(st.none(), st.text(st.characters(min_codepoint=33, max_codepoin
 
 @settings(max_examples=30, deadline=None)
 @given(
-    rows=st.lists(
-        st.tuples(CELL, TEXT, st.one_of(st.none(), st.dates(date(1700, 1, 1), date(2200, 1, 1)))), min_size=1
-    )
+    rows=st.lists(st.tuples(CELL, TEXT, st.one_of(st.none(), st.dates(date(1700, 1, 1), date(2200, 1, 1)))), min_size=1)
 )
 def test_xpt_gives_back_what_was_written(rows, tmp_path_factory):
     shape = CdiscDataset("XX", "Anything", "ADaM", "BASIC DATA STRUCTURE", "One", (
