@@ -45,8 +45,6 @@ class StudySubject:
         Days since the first infusion.
     clone
         Phenotype of the clone, a name of :data:`cytomrd.simulate.plasma.CLONES`.
-    marrow_fraction
-        Clonal cells of nucleated cells in the marrow at screening.
     full_size_marrow
         True where the marrow of day 28 has enough cells to speak at 1e-5.
     marrow_at
@@ -74,7 +72,6 @@ class StudySubject:
     death_day: int | None = None
     death_cause: str = ""
     clone: str = "typical"
-    marrow_fraction: float = 0.02
     full_size_marrow: bool = False
     marrow_at: tuple[str, ...] = ("DAY 28",)
     plasmacytoma_mm2: float = 0.0
@@ -95,6 +92,11 @@ class StudySubject:
     def dose(self) -> float:
         """CAR+ NK cells for each infusion."""
         return DOSE_LEVELS[self.dose_level - 1]
+
+    @property
+    def marrow_fraction(self) -> float:
+        """Clonal cells of nucleated cells in the marrow at screening."""
+        return (0.014, 0.03, 0.012, 0.02, 0.05, 0.018)[self.number % 100 - 1]
 
     @property
     def first_infusion(self) -> datetime:

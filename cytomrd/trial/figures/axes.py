@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from markupsafe import Markup
 
 from cytomrd.report.axes import nice_ticks
 from cytomrd.report.svg import Drawing
@@ -25,15 +24,22 @@ def dose_words(dose: float) -> str:
 
 
 def limits_of(values: Iterable[float], *, log: bool) -> tuple[float, float]:
-    """Limits of an axis that hold all values; whole decades where it is logarithmic."""
+    """Limits of an axis that hold all values; 1, 2 or 5 times a power of ten where it is logarithmic."""
     finite = [v for v in values if v is not None and math.isfinite(v) and (v > 0 or not log)]
     if not finite:
         return (1.0, 10.0) if log else (0.0, 1.0)
     low, high = min(finite), max(finite)
     if not log:
         return low, high if high > low else low + 1.0
-    first, last = math.floor(math.log10(low) - 0.05), math.ceil(math.log10(high) + 0.02)
-    return 10.0**first, 10.0 ** max(last, first + 1)
+    below = max(v for v in _round_values(low) if v <= 0.95 * low)
+    above = min(v for v in _round_values(high) if v >= 1.05 * high)
+    return below, max(above, 10.0 * below)
+
+
+def _round_values(near: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten around a value."""
+    power = math.floor(math.log10(near))
+    return [step * 10.0**k for k in range(power - 1, power + 2) for step in (1.0, 2.0, 5.0)]
 
 
 class Panel:
@@ -90,13 +96,16 @@ class Panel:
         if label:
             self.drawing.text(self.left + self.width / 2, base + 33, label, "label mid")
 
-    def y_axis(self, label: str = "", *, percent: bool = False, ticks: Sequence[float] | None = None) -> None:
-        """Rules, ticks and label on the left."""
+    def y_axis(
+        self, label: str = "", *, percent: bool = False, ticks: Sequence[float] | None = None, numbers: bool = True
+    ) -> None:
+        """Rules, ticks and label on the left; without ``numbers`` for a panel that stands beside another."""
         for value in _ticks(self.y, self.log_y, 5) if ticks is None else ticks:
             place = self.up(value)
             self.drawing.line(self.left, place, self.left + self.width, place, "rule")
             words = f"{100 * value:g} %" if percent else _tick_words(value, self.log_y)
-            self.drawing.text(self.left - 7, place + 3.8, words, "end")
+            if numbers:
+                self.drawing.text(self.left - 7, place + 3.8, words, "end")
         if label:
             self.drawing.text(self.left - 46, self.top + self.height / 2, label, "label mid", rotate=True)
 
@@ -135,7 +144,7 @@ def _part(value: float, limits: tuple[float, float], log: bool) -> float:
 def _ticks(limits: tuple[float, float], log: bool, about: int) -> tuple[float, ...]:
     if not log:
         return nice_ticks(limits[0], limits[1], about)
-    first, last = round(math.log10(limits[0])), round(math.log10(limits[1]))
+    first, last = math.ceil(math.log10(limits[0]) - 1e-9), math.floor(math.log10(limits[1]) + 1e-9)
     return tuple(10.0**k for k in range(first, last + 1))
 
 
@@ -156,9 +165,9 @@ def dose_legend(drawing: Drawing, doses: Sequence[float], x: float, y: float) ->
         css = DOSE_CLASSES[place % len(DOSE_CLASSES)]
         at = x + 128.0 * place
         drawing.dots(np.array([[at, y - 3.6]]), f"dot {css}", DOSE_MARKS[place % len(DOSE_MARKS)], 3.6)
-        drawing.text(at + 9, y, f"{dose_words(dose)} cells")
+        drawing.text(at + 9, y, f"{dose_words(dose)} cells", "label")
 
 
-def finished(drawing: Drawing) -> Markup:
-    """The figure, with the class that its style sheet colours."""
-    return drawing.markup("trial")
+def finished(drawing: Drawing) -> str:
+    """The figure as plain text, with the class that its style sheet colours."""
+    return str.__str__(drawing.markup("trial"))

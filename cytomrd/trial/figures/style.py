@@ -45,13 +45,17 @@ def figure_css() -> str:
         ".trial .infusion-mark{fill:var(--t-soft)}",
         ".trial .floor{fill:var(--t-ne);fill-opacity:.18}",
         ".trial .curve{fill:none;stroke-width:1.3;stroke-opacity:.75;stroke-linejoin:round}",
+        ".trial .thin{stroke-width:.8;stroke-opacity:.45}",
         ".trial .mean{fill:none;stroke-width:2.2;stroke-linejoin:round}",
-        ".trial .step{fill:none;stroke-width:1.8}.trial .tick{stroke-width:1.4;fill:none}",
+        ".trial .step{fill:none;stroke-width:1.8}.trial .censor{stroke-width:1.4;fill:none}",
         ".trial .whisker{fill:none;stroke-width:1.3}.trial .band{stroke:none;fill-opacity:.13}",
         ".trial .open{fill:var(--t-paper);stroke-width:1.4}.trial .arrow{fill:var(--t-ink)}",
+        ".trial .before{fill:none;stroke:var(--t-axis)}",
         ".trial .mark{fill:var(--t-ink);stroke:var(--t-paper);stroke-width:1}",
         ".trial .hollow{fill:var(--t-paper);stroke:var(--t-ink);stroke-width:1.3}",
         ".trial .cross{stroke:var(--t-ink);stroke-width:1.6;fill:none}",
+        ".trial .step.all,.trial .censor.all{stroke:var(--t-ink)}.trial .step.all{stroke-width:2.2}"
+        ".trial .band.all{fill:var(--t-ink);fill-opacity:.08}",
         ".trial .whisker.clonal,.trial .curve.clonal{stroke:var(--t-clonal)}",
         ".trial .dot.clonal{fill:var(--t-clonal);stroke:var(--t-clonal)}.trial .dot.open.clonal{fill:var(--t-paper)}",
     ]
