@@ -145,12 +145,16 @@ def _ticks(limits: tuple[float, float], log: bool, about: int) -> tuple[float, .
     if not log:
         return nice_ticks(limits[0], limits[1], about)
     first, last = math.ceil(math.log10(limits[0]) - 1e-9), math.floor(math.log10(limits[1]) + 1e-9)
+    if last - first < 2:  # decades alone would be one or two ticks
+        steps = (step * 10.0**k for k in range(first - 1, last + 1) for step in (1.0, 2.0, 5.0))
+        return tuple(v for v in steps if limits[0] * (1 - 1e-9) <= v <= limits[1] * (1 + 1e-9))
     return tuple(10.0**k for k in range(first, last + 1))
 
 
 def _tick_words(value: float, log: bool) -> str:
-    if log and not 0.01 <= value <= 1000:
-        return power_of_ten(round(math.log10(value)))
+    power = math.log10(value) if log else 0.5
+    if log and abs(power - round(power)) < 1e-9 and not 0.01 <= value <= 1000:
+        return power_of_ten(round(power))
     return _plain_number(value)
 
 

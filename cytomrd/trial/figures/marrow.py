@@ -34,7 +34,7 @@ def _panels(study: Study, rows: pd.DataFrame) -> str:
     doses = study.settings.dose_levels
     width, height, gap, left, top = 250.0, 250.0, 22.0, 62.0, 40.0
     drawing = Drawing(left + len(doses) * (width + gap), top + height + 48, "Clonal plasma cells in marrow over time")
-    shown = [*rows["lod"], *rows.loc[rows["mrd_fraction"] > 0, "mrd_fraction"]]
+    shown = [*(rows["lod"] / 2), *rows["lod"], *rows.loc[rows["mrd_fraction"] > 0, "mrd_fraction"]]
     days = (rows["time_d"].min(), rows["time_d"].max())
     span = (days[0] - 0.06 * (days[1] - days[0] + 1), days[1] + 0.06 * (days[1] - days[0] + 1))
     for place, dose in enumerate(doses):

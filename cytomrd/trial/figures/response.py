@@ -162,8 +162,8 @@ def _lane(panel: Panel, course: SubjectResponse, y: float, height: float) -> Non
     levels = ["", *(v.level for v in visits)]
     for start, stop, level in zip(starts, [*starts[1:], end], levels, strict=True):
         x0, x1 = (panel.across(d / DAYS_PER_MONTH) for d in (start, max(start, stop)))
-        panel.drawing.rect(x0, y, x1 - x0, height, f"bar {level.lower()}",
-                           tip=f"{course.subject}: {level} from day {start}")  # fmt: skip
+        panel.drawing.rect(x0, y, x1 - x0, height, f"bar {level.lower()}" if level else "before",
+                           tip=f"{course.subject}: {level or 'not yet assessed'} from day {start}")  # fmt: skip
     middle = y + height / 2
     response = course.response
     if response.onset_index is not None:
