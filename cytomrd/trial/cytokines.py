@@ -24,6 +24,7 @@ NOTES = (
     "A value below the limit (<x) counts as x / 2 and is marked BLQ.",
     "Fold is the value over the baseline. Spurious results are left out.",
 )
+OF_TIME = ("n", "n_missing", "median", "minimum", "maximum")
 COURSE = [
     "USUBJID",
     "dose_level",
@@ -76,9 +77,9 @@ def cytokine_tables(study: Study) -> tuple[TrialTable, ...]:
             parameters,
             notes=(
                 *NOTES,
-                "Peak: the highest value after the first infusion, the first of ties. AUC: linear, from the baseline at "
-                f"0 to day {HORIZON_D:g} (interpolated) or to the last sample before it (auc_end_d); none without a "
-                "baseline.",
+                "Peak: the highest value after the first infusion, the first of ties. AUC: linear, from the "
+                f"baseline at 0 to day {HORIZON_D:g} (interpolated) or to the last sample before it (auc_end_d); none "
+                "without a baseline.",
             ),
             listing=listing,
         ),
@@ -161,9 +162,7 @@ def _summarised(values: list[float], *, geometric: bool = True) -> dict[str, obj
     made.pop("n_blq")
     if geometric:
         return made
-    return {
-        key: value if key in ("n", "n_missing", "median", "minimum", "maximum") else None for key, value in made.items()
-    }
+    return {key: value if key in OF_TIME else None for key, value in made.items()}
 
 
 def _by_visit(study: Study, courses: pd.DataFrame) -> TrialTable:

@@ -15,7 +15,7 @@ from cytomrd.run.provenance import write_provenance
 from cytomrd.run.staging import check_results_folder, hold_lock, staged_folder
 from cytomrd.trial.page import Made, plain_value, render_tables
 from cytomrd.trial.study import Study, read_study
-from cytomrd.trial.table import OUTCOMES, outcome_figures, outcome_tables
+from cytomrd.trial.table import OUTCOMES, outcome_figures, outcome_tables, write_exports
 
 __all__ = ["PAGE_NAME", "make_outcomes", "publish_tables"]
 
@@ -55,6 +55,7 @@ def publish_tables(folder: Path, out: Path) -> tuple[Study, tuple[Made, ...]]:
         write_workbook(_sheets(made), stage / "tables.xlsx")
         (stage / PAGE_NAME).write_text(render_tables(study, made), "utf-8")
         _write_figures(made, stage)
+        write_exports(study, stage)
         write_provenance(_provenance(study), stage)
     return study, made
 

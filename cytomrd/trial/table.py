@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 
 from cytomrd.trial.study import Study
 
-__all__ = ["FIGURES", "OUTCOMES", "Outcome", "TrialFigure", "TrialTable", "outcome_figures", "outcome_tables"]
+__all__ = [
+    "EXPORTS",
+    "FIGURES",
+    "OUTCOMES",
+    "Outcome",
+    "TrialFigure",
+    "TrialTable",
+    "outcome_figures",
+    "outcome_tables",
+    "write_exports",
+]
 
 
 @dataclass(frozen=True)
@@ -92,10 +103,19 @@ OUTCOMES: tuple[Outcome, ...] = (
 # Figures of an outcome, by its number: ``module:function`` of a study, which gives a tuple of TrialFigure.
 FIGURES: dict[str, str] = {}
 
+# What else is written beside the tables: ``module:function`` of a study and the folder to write into.
+EXPORTS: tuple[str, ...] = ()
+
 
 def _load(home: str) -> Callable:
     module, _, name = home.partition(":")
     return getattr(import_module(module), name)
+
+
+def write_exports(study: Study, folder: Path) -> None:
+    """Write what other programs read, such as the CDISC package."""
+    for home in EXPORTS:
+        _load(home)(study, folder)
 
 
 def outcome_figures(outcome: Outcome, study: Study) -> tuple[TrialFigure, ...]:

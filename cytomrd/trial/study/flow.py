@@ -81,7 +81,7 @@ def _provenance(folder: Path, run: str, problems: Problems) -> dict | None:
     except (OSError, ValueError):
         pass
     problems.at("study.toml", 0, "runs").refuse(
-        "NO_RESULTS", run, f"run {run!r} has no finished results", f"gate it first: cytomrd gate {run}"
+        "NO_RESULTS", run, f"run {run!r} has no finished results", remedy=f"gate it first: cytomrd gate {run}"
     )
     return None
 

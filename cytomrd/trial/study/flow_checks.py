@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -77,7 +78,7 @@ def _check_sample(study: Study, file: str, row: dict, sample: pd.Series, problem
             ),
             remedy="check the status",
         )
-    taken = pd.to_datetime(row["collected_at"], errors="coerce") if row["collected_at"] else pd.NaT
+    taken = pd.Timestamp(datetime.fromisoformat(row["collected_at"])) if row["collected_at"] else pd.NaT
     if taken is not pd.NaT and taken.tzinfo is not None:
         return  # the samplesheet's time has a zone and the study's has none: they cannot be compared
     if pd.notna(taken) and pd.notna(sample["COLLDTC"]) and abs((taken - sample["COLLDTC"]).total_seconds()) > 60:

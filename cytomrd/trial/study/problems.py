@@ -47,8 +47,11 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.table}, row {self.row}" if self.row else self.table
         column = f", {self.column}" if self.column else ""
+        text = f"{place}{column}: {self.what}; {self.remedy}"
+        if self.seen not in text:
+            text += f"; seen: {self.seen!r}"
         accept = f" (to accept it: {self.key})" if self.acceptable and self.grade == "error" else ""
-        return f"{place}{column}: {self.what}; {self.remedy}{accept}"
+        return text + accept
 
 
 @dataclass

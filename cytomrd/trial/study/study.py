@@ -65,15 +65,21 @@ class Study:
     warnings: tuple[Problem, ...] = ()
     accepted: tuple[tuple[Problem, str], ...] = ()
 
-    @cached_property
+    @property
     def first_infusion(self) -> pd.Series:
         """Start of infusion 1 by subject (Timestamp); subjects without one are absent."""
         return self.infusion(1)
 
     def infusion(self, number: int) -> pd.Series:
-        """Start of an infusion by subject."""
-        rows = self.dosing[(self.dosing["EXSEQ"] == number).fillna(False) & self.dosing["EXSTDTC"].notna()]
-        return rows.drop_duplicates("USUBJID").set_index("USUBJID")["EXSTDTC"]
+        """Start of an infusion (1 or 2) by subject."""
+        return self._infusions[number]
+
+    @cached_property
+    def _infusions(self) -> dict[int, pd.Series]:
+        given = self.dosing[self.dosing["EXSTDTC"].notna()].drop_duplicates(["USUBJID", "EXSEQ"])
+        return {
+            number: given[(given["EXSEQ"] == number).fillna(False)].set_index("USUBJID")["EXSTDTC"] for number in (1, 2)
+        }
 
     @property
     def treated(self) -> tuple[str, ...]:
