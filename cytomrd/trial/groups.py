@@ -54,7 +54,9 @@ def survival_rows(
         followed = kaplan_meier(days, [not event for event in events], confidence=confidence)
         head = {"dose_level": name, "n": len(own), "events": sum(events), "censored": len(own) - sum(events)}
         found = [(label, _in_months(curve.quantile(share)), "months") for label, share in QUANTILES]
-        found += [(f"free of it at {m} months", _in_percent(curve.at(m * DAYS_PER_MONTH)), "%") for m in LANDMARKS]
+        found += [
+            (f"free of the event at {m} months", _in_percent(curve.at(m * DAYS_PER_MONTH)), "%") for m in LANDMARKS
+        ]
         found.append(("median follow-up", _in_months(followed.quantile()), "months"))
         for label, (value, low, high), unit in found:
             rows.append({**head, "quantity": label, "value": value, "ci_low": low, "ci_high": high, "unit": unit})

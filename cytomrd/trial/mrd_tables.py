@@ -8,7 +8,7 @@ from datetime import date as Date
 
 import pandas as pd
 
-from cytomrd.trial.groups import dose_groups, interval_name, rate_cells
+from cytomrd.trial.groups import dose_groups, interval_name, level_name, rate_cells
 from cytomrd.trial.response.from_study import SubjectResponse, study_responses
 from cytomrd.trial.response.mrd import (
     IMAGE_WINDOW_D,
@@ -79,7 +79,7 @@ def _marrows(study: Study) -> pd.DataFrame:
         shown.append(
             {
                 "USUBJID": row["USUBJID"],
-                "dose_level": f"{study.dose_level[row['USUBJID']]:.3g}",
+                "dose_level": level_name(study.dose_level[row["USUBJID"]]),
                 "VISIT": row["VISIT"],
                 "planned_day": row["PLANNED_DAY"],
                 "time_d": row["time_d"],

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pandas as pd
 
 from cytomrd.trial.endpoints import DAYS_PER_MONTH
-from cytomrd.trial.groups import dose_groups, interval_name, rate_cells
+from cytomrd.trial.groups import dose_groups, interval_name, level_name, rate_cells
 from cytomrd.trial.response.from_study import SubjectResponse, study_responses
 from cytomrd.trial.response.respond import RESPONDERS
 from cytomrd.trial.study import Study
@@ -119,7 +119,7 @@ def _by_visit(study: Study, responses: tuple[SubjectResponse, ...]) -> TrialTabl
             rows.append(
                 {
                     "USUBJID": who.subject,
-                    "dose_level": f"{who.dose_level:.3g}",
+                    "dose_level": level_name(who.dose_level),
                     "VISIT": found.visit,
                     "date": found.date.isoformat(),
                     "study_day": day + (day >= 0),
@@ -157,6 +157,7 @@ def _by_visit(study: Study, responses: tuple[SubjectResponse, ...]) -> TrialTabl
             "Confirmed: with the next evaluable assessment taken into account.",
             "Laboratory results of one visit within a week are one assessment, dated by the first; marrow and imaging "
             "join the assessment of their visit, else the nearest within two weeks, else they stand alone.",
+            "Assessments after a new therapy are left out.",
             "Below its limit of quantification an M protein counts as 0, a light chain as the limit.",
         ),
         listing=pd.DataFrame(listing),

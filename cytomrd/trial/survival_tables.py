@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cytomrd.trial.endpoints import DAYS_PER_MONTH, TimeToEvent
-from cytomrd.trial.groups import dose_groups, interval_name, survival_rows, time_listing
+from cytomrd.trial.groups import dose_groups, interval_name, level_name, survival_rows, time_listing
 from cytomrd.trial.study import Study
 from cytomrd.trial.study_endpoints import study_endpoints
 from cytomrd.trial.table import TrialTable
@@ -94,7 +94,7 @@ def survival_table(
     groups = dose_groups(study, [t.subject for t in times])
 
     def inputs(t: TimeToEvent) -> str:
-        return f"dose level {study.dose_level[t.subject]:.3g}"
+        return f"dose level {level_name(study.dose_level[t.subject])}"
 
     return TrialTable(
         id=name[0],

@@ -159,7 +159,7 @@ def measurable_parameters(baseline: Assessment, criteria: ResponseCriteria) -> t
     """
     found: list[Parameter] = []
     if baseline.serum is not None:
-        igd = baseline.heavy_chain == "IGD" and baseline.igd_above_normal is True and baseline.serum > 0
+        igd = baseline.heavy_chain == "IGD" and baseline.igd_above_normal and baseline.serum > 0
         if igd or baseline.serum >= criteria.measurable_serum_g_per_l:
             found.append("serum")
     if baseline.urine is not None and baseline.urine >= criteria.measurable_urine_mg_per_24h:
@@ -167,7 +167,8 @@ def measurable_parameters(baseline: Assessment, criteria: ResponseCriteria) -> t
     if found:
         return tuple(found)
     enough = baseline.iflc is not None and baseline.iflc >= criteria.measurable_flc_mg_per_l
-    if enough and (baseline.dflc or 0.0) > 0 and baseline.ratio_normal is False:
+    abnormal = baseline.ratio_normal is not None and not baseline.ratio_normal
+    if enough and abnormal and (baseline.dflc or 0.0) > 0:
         return ("flc",)
     if baseline.bm is not None and baseline.bm >= criteria.measurable_marrow_percent:
         return ("marrow",)

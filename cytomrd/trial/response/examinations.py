@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cytomrd.trial.study.lab_checks import MIN_IHC_CELLS
+
 __all__ = ["Examination", "marrow_examinations", "other_examinations"]
 
 # What flow cytometry found, where it could find anything.
@@ -30,7 +32,9 @@ def marrow_examinations(marrow: pd.DataFrame) -> list[Examination]:
         values: dict[str, object] = {}
         if group["PC_PCT"].notna().any():
             values["bm"] = float(group["PC_PCT"].max())
-        said = set(group["CLONAL_IHC"]) - {""}
+        # Too few cells cannot show that there is no clone.
+        few = (group["IHC_PC_COUNTED"] < MIN_IHC_CELLS).fillna(False)
+        said = set(group["CLONAL_IHC"].mask(few & (group["CLONAL_IHC"] == "ABSENT"), "NE")) - {""}
         if said:
             values["clonal_bm"] = next(word for word in ("PRESENT", "ABSENT", "NE") if word in said)
         if values:

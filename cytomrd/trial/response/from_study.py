@@ -80,13 +80,13 @@ def _subject_response(study: Study, who: pd.Series, own: dict[str, pd.DataFrame]
     after = [e for e in examinations if e.moment > start]
     assessments = _joined([assessment_of_labs(group, who, settings) for group in groups], after)
     new_therapy = _first_date(study.therapy, subject, "NACTDT")
-    death, cause = _first_date(study.followup, subject, "DTHDT"), _cause_of_death(study.followup, subject)
+    death = _first_date(study.followup, subject, "DTHDT")
     response = respond(
         baseline.updated({"date": None}),
         assessments,
         criteria=settings.criteria_of(who["DX"]),
         new_therapy=new_therapy,
-        died_of_progression=death is not None and any(word in cause for word in PROGRESSION_WORDS),
+        died_of_progression=_died_of_progression(study, subject, death, new_therapy),
     )
     return SubjectResponse(
         subject=subject,
@@ -141,5 +141,9 @@ def _first_date(table: pd.DataFrame, subject: str, column: str, *, last: bool = 
     return None if dates.empty else (dates.max() if last else dates.min()).date()
 
 
-def _cause_of_death(followup: pd.DataFrame, subject: str) -> str:
-    return " ".join(followup.loc[followup["USUBJID"] == subject, "DTHCAUS"].dropna()).casefold()
+def _died_of_progression(study: Study, subject: str, death: Date | None, new_therapy: Date | None) -> bool:
+    """Whether the subject died of progression; after a new therapy a death confirms nothing that was before it."""
+    if death is None or (new_therapy is not None and new_therapy < death):
+        return False
+    causes = study.followup.loc[study.followup["USUBJID"] == subject, "DTHCAUS"]
+    return any(word in cause.casefold() for cause in causes for word in PROGRESSION_WORDS)

@@ -144,9 +144,9 @@ def respond(
     >>> found.levels, found.best_response
     (('PR', 'PR', 'PD'), 'PR')
     >>> print(found.visits[2].reasons[0].text)
-    serum M protein 17 g/L: +6 g/L (+54.55 %) on the nadir 11 g/L; PD is at least +25 % and at least +5 g/L
-    >>> found.pd_date is None, "one rise is not confirmed yet"
-    (True, 'one rise is not confirmed yet')
+    serum M protein 17 g/L: +6 g/L (+54.55 %) on the nadir 11; PD is at least +25 % and at least +5 g/L
+    >>> print(found.pd_visit_index, found.visits[2].reasons[-1].text)
+    None PD not confirmed by a second assessment
     """
     rules = criteria if isinstance(criteria, ResponseCriteria) else read_criteria(criteria)
     start = read_assessment(baseline)
