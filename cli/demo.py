@@ -55,4 +55,4 @@ def _write_run(run: Path, **options):
 def _write_study(run: Path, **options):
     from cytomrd.simulate.study import write_demo_study
 
-    return write_demo_study(run, **options), (f"cytomrd tables {run}",)
+    return write_demo_study(run, **options), (f"cytomrd tables {run} --gate -j 2",)

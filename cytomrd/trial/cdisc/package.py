@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from cytomrd.trial.cdisc.adam import (
@@ -28,7 +28,7 @@ from cytomrd.trial.response.from_study import study_responses
 from cytomrd.trial.study import Study
 from cytomrd.trial.study_endpoints import study_endpoints
 
-__all__ = ["cdisc_datasets", "write_cdisc"]
+__all__ = ["cdisc_datasets", "export_cdisc", "write_cdisc"]
 
 
 def cdisc_datasets(study: Study) -> tuple[CdiscDataset, ...]:
@@ -49,6 +49,13 @@ def cdisc_datasets(study: Study) -> tuple[CdiscDataset, ...]:
         times_to_event(study, study_endpoints(study, courses)),
     ]
     return tuple(data for data in (*sdtm, *adam) if data.rows)
+
+
+def export_cdisc(study: Study, folder: Path) -> None:
+    """Write the package into ``folder/cdisc``, dated by the study's last run: the same study gives the same bytes."""
+    finished = [known["finished"] for known in study.provenance.values() if known.get("finished")]
+    cutoff = datetime.combine(study.settings.data_cutoff, time(), UTC)
+    write_cdisc(study, folder / "cdisc", created=max(map(datetime.fromisoformat, finished), default=cutoff))
 
 
 def write_cdisc(study: Study, folder: str | os.PathLike, *, created: datetime) -> tuple[Path, ...]:

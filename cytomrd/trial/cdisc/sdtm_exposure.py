@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cytomrd.trial.car_concentration import CELLS_PER_UL
 from cytomrd.trial.cdisc.model import CdiscDataset, Variable, dataset
 from cytomrd.trial.cdisc.sdtm_cells import CELLS_UNIT, group_id
 from cytomrd.trial.cdisc.sdtm_subjects import identified
@@ -18,7 +19,6 @@ from cytomrd.trial.study import Study
 __all__ = ["parameter_unit", "pk_parameters", "related_records"]
 
 V = Variable
-CELLS = "cells/uL"
 # Units that PKUNIT does not have: the sponsor's, as that list may be extended.
 _OWN_UNITS = (CELLS_UNIT, *(f"{unit}*day{power}" for unit in (CELLS_UNIT, "%") for power in ("", "^2")))
 _SHAPE = CdiscDataset("PP", "Pharmacokinetics Parameters", "SDTM", "FINDINGS", "One record per parameter", (
@@ -45,7 +45,7 @@ _SHAPE = CdiscDataset("PP", "Pharmacokinetics Parameters", "SDTM", "FINDINGS", "
 
 def parameter_unit(kind: str, unit: str) -> str | None:
     """CDISC unit of a parameter of a profile in ``unit`` (``cells/uL`` or a percentage)."""
-    concentration = CELLS_UNIT if unit == CELLS else "%"
+    concentration = CELLS_UNIT if unit == CELLS_PER_UL else "%"
     return {
         "concentration": concentration, "time": "day", "area": f"{concentration}*day",
         "moment": f"{concentration}*day^2", "rate": "/day", "percent": "%",
@@ -60,7 +60,7 @@ def pk_parameters(study: Study, profiles: Sequence[SubjectProfile]) -> CdiscData
 def _records(study: Study, profile: SubjectProfile) -> Iterator[dict[str, Any]]:
     if profile.result is None:
         return
-    unit = getattr(profile, "unit", CELLS)
+    unit = profile.unit
     values = parameter_values(profile.result)
     horizon = f"P{HORIZON_D:g}D"
     for name, parameter in PARAMETERS.items():

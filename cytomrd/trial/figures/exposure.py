@@ -10,6 +10,7 @@ import pandas as pd
 
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import number_words
+from cytomrd.trial.car_concentration import with_concentrations
 from cytomrd.trial.figures.axes import Panel, dose_legend, dose_words, finished, limits_of
 from cytomrd.trial.figures.style import DOSE_CLASSES
 from cytomrd.trial.study import Study
@@ -18,7 +19,7 @@ from cytomrd.trial.table import TrialFigure
 __all__ = ["CarPoint", "car_points", "exposure_figures"]
 
 BLQ = ("BELOW_LLOQ", "BELOW_LOD")
-WORDS = {"BLOOD": ("blood", "CAR+ NK cells/µL"), "BONE MARROW": ("bone marrow", "CAR+ of NK cells, %")}
+WORDS = {"BLOOD": "blood", "BONE MARROW": "bone marrow"}
 OPEN = "An open mark is below the limit of quantification and stands at half of it; the axis is logarithmic."
 
 
@@ -38,29 +39,29 @@ class CarPoint:
 def car_points(study: Study, matrix: str) -> tuple[tuple[CarPoint, ...], str]:
     """Points of all subjects in one matrix, and their unit.
 
-    Cells per microlitre where any sample of the matrix has them, else percent of NK cells; never both. A sample that
-    could not be evaluated, or is below a limit that is not known, is left out.
+    A sample that could not be evaluated, or is below a limit that is not known, is left out.
     """
-    rows = study.flow_car_nk[study.flow_car_nk["MATRIX"] == matrix]
-    absolute = bool(rows["cells_per_ul"].notna().any())
-    value, limit = ("cells_per_ul", "lloq_cells_per_ul") if absolute else ("net_fraction", "lloq_fraction")
-    scale = 1.0 if absolute else 100.0
+    rows = with_concentrations(study.flow_car_nk)
+    rows = rows[(rows["MATRIX"] == matrix) & rows["time_d"].notna() & rows["USUBJID"].isin(study.treated)]
     points = []
-    for row in rows.dropna(subset=["time_d"]).sort_values(["USUBJID", "time_d"]).to_dict("records"):
+    for row in rows.sort_values(["USUBJID", "time_d"]).to_dict("records"):
         quantified = row["status"] == "QUANTIFIED"
-        shown = row[value] if quantified else (row[limit] / 2 if row["status"] in BLQ else None)
-        if shown is None or pd.isna(shown) or shown <= 0 or row["USUBJID"] not in study.treated:
+        half = row["concentration_lloq"] / 2 if row["status"] in BLQ else None
+        shown = row["concentration"] if quantified else half
+        if shown is None or pd.isna(shown) or shown <= 0:
             continue
-        dose = float(study.dose_level[row["USUBJID"]])
-        points.append(CarPoint(row["USUBJID"], dose, row["VISIT"], float(row["time_d"]), float(row["PLANNED_DAY"]),
-                               scale * float(shown), quantified))  # fmt: skip
-    return tuple(points), "cells/µL" if absolute else "% of NK cells"
+        points.append(CarPoint(
+            row["USUBJID"], float(study.dose_level[row["USUBJID"]]), row["VISIT"], float(row["time_d"]),
+            float(row["PLANNED_DAY"]), float(shown), quantified,
+        ))  # fmt: skip
+    unit = str(rows["concentration_unit"].iloc[0]) if len(rows) else ""
+    return tuple(points), unit.replace("uL", "µL").replace("% of NK", "% of NK cells")
 
 
 def exposure_figures(study: Study) -> tuple[TrialFigure, ...]:
     """Individual and mean curves of each matrix that has samples."""
     figures = []
-    for matrix, (words, _) in WORDS.items():
+    for matrix, words in WORDS.items():
         points, unit = car_points(study, matrix)
         if not points:
             continue
