@@ -13,6 +13,7 @@ from markupsafe import Markup
 from cytomrd import __version__
 from cytomrd.report.page import asset, environment, policy
 from cytomrd.report.words import MISSING, number_words, plural
+from cytomrd.trial.figures.style import figure_css
 from cytomrd.trial.study import Study
 from cytomrd.trial.table import Outcome, TrialFigure, TrialTable
 
@@ -43,7 +44,7 @@ def plain_value(value: object) -> object:
 
 def render_tables(study: Study, made: Sequence[Made]) -> str:
     """The page as one HTML text; the same for the same study, byte for byte."""
-    style = asset("report.css") + asset("tables.css")
+    style = asset("report.css") + asset("tables.css") + figure_css()
     settings = study.settings
     n_tables = sum(len(m.tables) for m in made)
     return (

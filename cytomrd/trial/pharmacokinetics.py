@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from cytomrd.trial.car_concentration import CELLS_PER_UL, with_concentrations
 from cytomrd.trial.groups import dose_groups, level_name
 from cytomrd.trial.nca import NcaResult, nca
 from cytomrd.trial.nca.analysis import MAX_EXTRAPOLATED
@@ -50,7 +51,8 @@ NOTES = (
     "was seen after it, Clast / lambda z (1 - exp(-lambda z (28 - Tlast))) is added if that is at most 20 %.",
     "lambda z: 3 or more points after Tmax and after the peak that follows the last infusion, best adjusted R2, most "
     "points within 1e-4 of it.",
-    "Blood and marrow are never mixed. Concentrations are CAR+ NK cells/uL as the runs' car_nk.csv gives them.",
+    "Blood and marrow are never mixed. Concentrations are CAR+ NK cells/uL as the runs' car_nk.csv gives them; in a "
+    "matrix without any cells/uL (a marrow without a volumetric instrument) they are percent of NK cells.",
 )
 
 
@@ -58,8 +60,9 @@ NOTES = (
 class SubjectProfile:
     """One subject's profile in blood or marrow.
 
-    ``times_d`` are days since the first infusion; ``values`` are cells/uL, 0 where below the limit; ``samples``
-    are the specimens' names; ``left_out`` says which samples have no concentration, and why.
+    ``times_d`` are days since the first infusion; ``values`` are in ``unit`` (cells/uL, or % of NK cells where the
+    matrix has no volume), 0 where below the limit; ``samples`` are the specimens' names; ``left_out`` says which
+    samples have no concentration, and why.
     """
 
     usubjid: str
@@ -71,15 +74,16 @@ class SubjectProfile:
     infusions_d: tuple[float, ...]
     left_out: tuple[str, ...]
     result: NcaResult | None
+    unit: str = CELLS_PER_UL
 
 
 def profiles(study: Study) -> tuple[SubjectProfile, ...]:
     """The profiles of all treated subjects, in the order of subjects.csv, blood before marrow."""
     made = []
+    flow = with_concentrations(study.flow_car_nk)
     for subject in study.treated:
         for matrix in MATRICES:
-            rows = study.flow_car_nk
-            rows = rows[(rows["USUBJID"] == subject) & (rows["MATRIX"] == matrix)].sort_values("time_d")
+            rows = flow[(flow["USUBJID"] == subject) & (flow["MATRIX"] == matrix)].sort_values("time_d")
             if len(rows):
                 made.append(_profile(study, subject, matrix, rows))
     return tuple(made)
@@ -90,8 +94,8 @@ def _profile(study: Study, subject: str, matrix: str, rows: pd.DataFrame) -> Sub
     for row in rows.to_dict("records"):
         if row["status"] in BLQ:
             used.append((row["sample_id"], row["time_d"], 0.0))
-        elif row["status"] == "QUANTIFIED" and pd.notna(row["cells_per_ul"]):
-            used.append((row["sample_id"], row["time_d"], row["cells_per_ul"]))
+        elif row["status"] == "QUANTIFIED" and pd.notna(row["concentration"]):
+            used.append((row["sample_id"], row["time_d"], row["concentration"]))
         else:
             why = "no absolute count" if row["status"] == "QUANTIFIED" else row["status"].replace("_", " ").lower()
             left_out.append(f"{row['sample_id']}: {why}")
@@ -107,9 +111,8 @@ def _profile(study: Study, subject: str, matrix: str, rows: pd.DataFrame) -> Sub
             middle=choices.blq_middle,
             predose_window_d=choices.predose_window_d,
         )
-    return SubjectProfile(
-        subject, float(study.dose_level[subject]), matrix, samples, times, values, infusions, tuple(left_out), result
-    )
+    dose, unit = float(study.dose_level[subject]), str(rows["concentration_unit"].iloc[0])
+    return SubjectProfile(subject, dose, matrix, samples, times, values, infusions, tuple(left_out), result, unit)
 
 
 def _later_infusions(study: Study, subject: str) -> Iterable[float]:
@@ -134,6 +137,7 @@ def _parameter_table(made: tuple[SubjectProfile, ...]) -> TrialTable:
     rows, listing = [], []
     for profile in made:
         who = {"USUBJID": profile.usubjid, "dose_level": level_name(profile.dose_level), "matrix": profile.matrix}
+        who["unit"] = profile.unit
         counts = {"n_samples": len(profile.values), "n_blq": sum(v == 0 for v in profile.values)}
         if profile.result is None:
             rows.append(who | counts | {"flags": "NO_CONCENTRATION"})
@@ -150,7 +154,7 @@ def _parameter_table(made: tuple[SubjectProfile, ...]) -> TrialTable:
     footnotes += [f"Left out of {p.usubjid}, {p.matrix.lower()}: {'; '.join(p.left_out)}." for p in made if p.left_out]
     return TrialTable(
         "s1_s3_pk_parameters",
-        "CAR-NK cells: PK parameters by subject (cells/uL, days)",
+        "CAR-NK cells: PK parameters by subject (concentrations in unit, times in days)",
         data,
         notes=NOTES,
         footnotes=tuple(footnotes),
@@ -170,7 +174,7 @@ def _listed(name: str, value: object, values: dict, profile: SubjectProfile) -> 
     return {
         "quantity": f"{parameter.label}{f' (infusion {dose})' if dose else ''}",
         "value": value,
-        "unit": parameter.unit(),
+        "unit": parameter.unit(profile.unit),
         "rule": parameter.rule if value is not None else f"not calculated; {parameter.rule}",
         "inputs": "; ".join(inputs),
         "flags": ";".join(profile.result.flags),
@@ -192,7 +196,7 @@ def _summary_table(study: Study, made: tuple[SubjectProfile, ...]) -> TrialTable
                 values = asdict(summarise(of_level, confidence=study.settings.choices.confidence))
                 if not parameter.geometric:
                     values = {key: value if key in OF_TIME else None for key, value in values.items()}
-                who = {"matrix": matrix, "dose_level": level, "parameter": name, "unit": parameter.unit()}
+                who = {"matrix": matrix, "dose_level": level, "parameter": name, "unit": parameter.unit(own[0].unit)}
                 rows.append(who | values)
     return TrialTable(
         "s1_s3_pk_summary",
@@ -208,7 +212,8 @@ def _summary_table(study: Study, made: tuple[SubjectProfile, ...]) -> TrialTable
 
 def _visit_table(study: Study) -> TrialTable:
     rows = []
-    flow = study.flow_car_nk.assign(value=_values(study.flow_car_nk))
+    flow = with_concentrations(study.flow_car_nk)
+    flow = flow.assign(value=_values(flow))
     groups = dose_groups(study, study.treated)
     for matrix in MATRICES:
         own = flow[flow["MATRIX"] == matrix]
@@ -216,10 +221,11 @@ def _visit_table(study: Study) -> TrialTable:
             of_level = own[own["USUBJID"].isin(subjects)]
             for (day, visit), cells in of_level.groupby(["PLANNED_DAY", "VISIT"], sort=True):
                 values = asdict(summarise(list(cells["value"]), confidence=study.settings.choices.confidence))
-                rows.append({"matrix": matrix, "dose_level": level, "planned_day": day, "VISIT": visit} | values)
+                who = {"matrix": matrix, "unit": cells["concentration_unit"].iloc[0], "dose_level": level}
+                rows.append(who | {"planned_day": day, "VISIT": visit} | values)
     return TrialTable(
         "s1_s3_pk_by_visit",
-        "CAR-NK cells by planned visit (cells/uL)",
+        "CAR-NK cells by planned visit",
         pd.DataFrame(rows),
         notes=("Grouped by the planned visit. BLQ counts as 0 in arithmetic and is left out of geometric statistics.",),
     )
@@ -227,7 +233,7 @@ def _visit_table(study: Study) -> TrialTable:
 
 def _values(flow: pd.DataFrame) -> pd.Series:
     """Concentrations with 0 for BLQ and NaN for not evaluable."""
-    return flow["cells_per_ul"].where(flow["status"] == "QUANTIFIED").mask(flow["status"].isin(BLQ), 0.0)
+    return flow["concentration"].where(flow["status"] == "QUANTIFIED").mask(flow["status"].isin(BLQ), 0.0)
 
 
 def _proportionality_table(made: tuple[SubjectProfile, ...]) -> TrialTable:
@@ -251,16 +257,18 @@ def _proportionality_table(made: tuple[SubjectProfile, ...]) -> TrialTable:
 
 
 def _concentration_table(study: Study) -> TrialTable:
-    flow = study.flow_car_nk.assign(value_used=_values(study.flow_car_nk))
+    flow = with_concentrations(study.flow_car_nk)
+    flow = flow.assign(value_used=_values(flow))
     columns = {
         "USUBJID": "USUBJID", "MATRIX": "matrix", "VISIT": "VISIT", "PLANNED_DAY": "planned_day", "time_d": "time_d",
-        "sample_id": "sample_id", "cells_per_ul": "cells_per_ul", "cells_per_ul_low": "ci_low",
-        "cells_per_ul_high": "ci_high", "lloq_cells_per_ul": "lloq", "status": "status", "value_used": "value_used",
+        "sample_id": "sample_id", "concentration": "concentration", "concentration_low": "ci_low",
+        "concentration_high": "ci_high", "concentration_lloq": "lloq", "concentration_unit": "unit",
+        "status": "status", "value_used": "value_used",
         "method": "method", "flags": "flags", "run": "run", "row": "row",
     }  # fmt: skip
     return TrialTable(
         "s1_s3_concentrations",
-        "CAR-NK cells: every sample (cells/uL)",
+        "CAR-NK cells: every sample",
         flow[list(columns)].rename(columns=columns),
         notes=("run and row say where in the run's car_nk.csv the value stands; value_used is 0 for BLQ.",),
     )

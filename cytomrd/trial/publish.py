@@ -13,6 +13,7 @@ from cytomrd.report.tables import csv_text
 from cytomrd.report.workbook import MAX_NAME, write_workbook
 from cytomrd.run.provenance import write_provenance
 from cytomrd.run.staging import check_results_folder, hold_lock, staged_folder
+from cytomrd.trial.figures.style import standalone
 from cytomrd.trial.page import Made, plain_value, render_tables
 from cytomrd.trial.study import Study, read_study
 from cytomrd.trial.table import OUTCOMES, outcome_figures, outcome_tables, write_exports
@@ -111,7 +112,7 @@ def _write_figures(made: Sequence[Made], stage: Path) -> None:
     if figures:
         (stage / "figures").mkdir()
     for figure in figures:
-        (stage / "figures" / f"{figure.id}.svg").write_text(figure.svg, "utf-8")
+        (stage / "figures" / f"{figure.id}.svg").write_text(standalone(figure.svg), "utf-8")
 
 
 def _provenance(study: Study) -> dict[str, object]:

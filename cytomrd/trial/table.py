@@ -101,10 +101,19 @@ OUTCOMES: tuple[Outcome, ...] = (
 )
 
 # Figures of an outcome, by its number: ``module:function`` of a study, which gives a tuple of TrialFigure.
-FIGURES: dict[str, str] = {}
+FIGURES: dict[str, str] = {
+    "S1-S3": "cytomrd.trial.figures.exposure:exposure_figures",
+    "K": "cytomrd.trial.figures.survival:persistence_figures",
+    "S5": "cytomrd.trial.figures.cytokines:cytokine_figures",
+    "S6": "cytomrd.trial.figures.marrow:clonal_figures",
+    "S9": "cytomrd.trial.figures.survival:survival_figures",
+    "S10": "cytomrd.trial.figures.response:response_figures",
+    "S11": "cytomrd.trial.figures.survival:mrd_duration_figures",
+    "S14": "cytomrd.trial.figures.survival:duration_figures",
+}
 
 # What else is written beside the tables: ``module:function`` of a study and the folder to write into.
-EXPORTS: tuple[str, ...] = ()
+EXPORTS: tuple[str, ...] = ("cytomrd.trial.cdisc.package:export_cdisc",)
 
 
 def _load(home: str) -> Callable:
