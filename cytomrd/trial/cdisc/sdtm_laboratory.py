@@ -25,7 +25,7 @@ _SHAPE = CdiscDataset("LB", "Laboratory Test Results", "SDTM", "FINDINGS", "One 
     V("LBTEST", "Lab Test or Examination Name", codelist="LBTEST", terms=tuple(_SPONSOR_TESTS.values()),
       origin="Assigned", required=True),
     V("LBORRES", "Result or Finding in Original Units"),
-    V("LBORRESU", "Original Units", codelist="UNIT", terms=("mg/24h", "mg/24 h", "g/24h", "g/24 h")),
+    V("LBORRESU", "Original Units", codelist="UNIT"),
     V("LBORNRLO", "Reference Range Lower Limit in Orig Unit"),
     V("LBORNRHI", "Reference Range Upper Limit in Orig Unit"),
     V("LBSTRESC", "Character Result/Finding in Std Format", origin="Derived", comment="Result in standard units"),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
-
-import pandas as pd
 
 from cytomrd.trial.cdisc.model import CdiscDataset, Variable, dataset
 from cytomrd.trial.cdisc.sdtm_subjects import identified
-from cytomrd.trial.cdisc.values import STANDARD, iso, numbered, text, whole
+from cytomrd.trial.cdisc.values import STANDARD, iso, numbered, text
 from cytomrd.trial.response.from_study import SubjectResponse
 from cytomrd.trial.study import Study
 
@@ -56,10 +55,10 @@ def _tested(code: str, level: str) -> dict[str, Any]:
     return {"RSTESTCD": code, "RSTEST": _TESTS[code], "RSORRES": level, "RSSTRESC": level}
 
 
-def study_day(study: Study, subject: str, day: Any) -> int | None:
-    """CDISC study day of one date."""
-    found = study.study_day(pd.Series([subject]), pd.Series([pd.Timestamp(day)]))
-    return whole(found.iloc[0])
+def study_day(study: Study, subject: str, day: date) -> int:
+    """CDISC study day of one date: the first infusion is day 1, the day before it -1."""
+    days = (day - study.first_infusion[subject].date()).days
+    return days + (days >= 0)
 
 
 def reasons_text(reasons: Sequence[object]) -> str | None:

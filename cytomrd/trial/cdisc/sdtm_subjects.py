@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cytomrd.trial.cdisc.model import CdiscDataset, Variable, dataset
-from cytomrd.trial.cdisc.values import STANDARD, iso, known, number_text, numbered, text, whole
+from cytomrd.trial.cdisc.values import STANDARD, iso, known, number_text, numbered, submission_value, text, whole
 from cytomrd.trial.study import Study
 
 __all__ = ["subject_domains"]
@@ -194,7 +194,7 @@ def vital_signs(study: Study) -> Iterator[CdiscDataset]:
     found: dict[str, list[dict[str, Any]]] = {domain: [] for domain in _FINDINGS}
     for row, day in zip(vitals.itertuples(), days, strict=True):
         domain, code, name = _VITALS[row.VSTESTCD]
-        unit = text(row.VSORRESU) if code != "ECOG101" else None
+        unit = submission_value("UNIT", row.VSORRESU) if code != "ECOG101" else None
         record = identified(study, domain, row.USUBJID) | {
             f"{domain}TESTCD": code, f"{domain}TEST": name, f"{domain}ORRES": number_text(row.VSORRES),
             f"{domain}ORRESU": unit, f"{domain}STRESC": number_text(row.VSSTRESN),
@@ -217,7 +217,7 @@ def _finding_shape(domain: str) -> CdiscDataset:
         V(f"{domain}TEST", "Test Name", origin="Assigned", required=True),
         *grouped,
         V(f"{domain}ORRES", "Result or Finding in Original Units"),
-        V(f"{domain}ORRESU", "Original Units", codelist="UNIT", terms=("lb",)),
+        V(f"{domain}ORRESU", "Original Units", codelist="UNIT"),
         V(f"{domain}STRESC", "Character Result/Finding in Std Format", origin="Derived", comment="As STRESN"),
         V(f"{domain}STRESN", "Numeric Result/Finding in Standard Units", "float", origin="Derived",
           comment="The original result times the factor between the units"),

@@ -20,10 +20,11 @@ __all__ = ["CodeList", "Term", "codelist", "codelists"]
 
 @dataclass(frozen=True)
 class Term:
-    """One submission value and its NCI concept code."""
+    """One submission value, its NCI concept code, and other words for it."""
 
     value: str
     code: str
+    synonyms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def codelists() -> Mapping[str, CodeList]:
         if row["is_clst"] == "TRUE":
             heads[row["clst_code"]] = row
         elif row["term"]:  # the subset lost the term NA (C48660), which no dataset here needs
-            own[row["term"]] = Term(row["term"], row["code"])
+            own[row["term"]] = Term(
+                row["term"], row["code"], tuple(s.strip() for s in row["syn"].split(";") if s.strip())
+            )
     lists = (
         CodeList(head["term"], head["name"], code, head["ext"] == "TRUE", MappingProxyType(terms[code]))
         for code, head in heads.items()

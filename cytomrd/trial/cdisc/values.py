@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
@@ -12,6 +13,8 @@ from cytomrd.trial.cdisc.model import Variable
 from cytomrd.trial.cdisc.terms import codelist
 
 __all__ = ["STANDARD", "day", "iso", "known", "number_text", "numbered", "percent", "submission_value", "text", "whole"]
+
+_PER_DAY = re.compile(r"/ *24 *h(ours)?$", re.IGNORECASE)
 
 
 def _standard() -> tuple[Variable, Variable, Variable]:
@@ -93,21 +96,28 @@ def numbered(records: Iterable[Mapping[str, Any]], name: str) -> list[dict[str, 
 
 
 def submission_value(short_name: str, given: str) -> str | None:
-    """The term of a codelist for a text in any case, else the text itself; None for blank.
+    """The term of a codelist for a text: the term itself or a synonym of it, in any case; else the text as it is.
 
     Examples
     --------
     >>> from cytomrd.trial.cdisc.values import submission_value
-    >>> submission_value("UNIT", "g/dl"), submission_value("UNIT", "1")
-    ('g/dL', 'RATIO')
+    >>> submission_value("UNIT", "g/dl"), submission_value("UNIT", "pg/mL"), submission_value("UNIT", "1")
+    ('g/dL', 'ng/L', 'RATIO')
     """
     given = (text(given) or "").strip()
     if not given:
         return None
-    if short_name == "UNIT" and given.casefold() in ("1", "ratio"):
-        return "RATIO"
+    if short_name == "UNIT":
+        given = "RATIO" if given.casefold() in ("1", "ratio") else _PER_DAY.sub("/day", given)
     terms = codelist(short_name).terms
     if given in terms:
         return given
-    same = [term for term in terms if term.casefold() == given.casefold()]
-    return same[0] if len(same) == 1 else given
+    folded = given.casefold()
+    for found in (
+        [t.value for t in terms.values() if t.value.casefold() == folded],
+        [t.value for t in terms.values() if given in t.synonyms],
+        [t.value for t in terms.values() if folded in (s.casefold() for s in t.synonyms)],
+    ):
+        if found:
+            return found[0] if len(found) == 1 else given
+    return given

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from demo_study import read_csv, write_true_study
+from demo_study import read_csv
 
 from cytomrd.trial.cdisc.checks import dataset_problems
 from cytomrd.trial.cdisc.define import read_define
@@ -20,13 +20,8 @@ ADAM = {"ADSL", "ADPC", "ADPP", "ADRS", "ADTTE"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_true_study(tmp_path_factory.mktemp("cdisc") / "study")
-
-
-@pytest.fixture(scope="module")
-def study(folder):
-    return read_study(folder)
+def study(true_study):
+    return read_study(true_study)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +55,8 @@ def test_every_file_validates_and_reads_back(study, datasets, tmp_path, shared_d
         assert {g.Name for g in read_define(tmp_path / model / "define.xml").ItemGroupDef} == names
 
 
-def test_cells_are_written_as_cdisc_has_them(datasets, folder):
-    samples = {row["sample_id"]: row for row in read_csv(folder / "truth" / "samples.csv")}
+def test_cells_are_written_as_cdisc_has_them(datasets, true_study):
+    samples = {row["sample_id"]: row for row in read_csv(true_study / "truth" / "samples.csv")}
     records = [r for r in datasets["CP"].records() if r["CPTESTCD"] == "NKS" and not r["CPSTAT"]]
     assert len(records) == sum(s["kind"] == "blood" for s in samples.values())
     for record in records:
@@ -75,8 +70,8 @@ def test_cells_are_written_as_cdisc_has_them(datasets, folder):
     assert [(r["CPREFID"], r["CPSTAT"]) for r in missed] == [("103-PB-D3", "NOT DONE")]
 
 
-def test_parameters_agree_with_the_true_curves(datasets, folder):
-    truth = {row["USUBJID"]: row for row in read_csv(folder / "truth" / "exposure.csv")}
+def test_parameters_agree_with_the_true_curves(datasets, true_study):
+    truth = {row["USUBJID"]: row for row in read_csv(true_study / "truth" / "exposure.csv")}
     found = {(r["USUBJID"], r["PPTESTCD"]): r for r in datasets["PP"].records() if r["PPSPEC"] == "BLOOD"}
     for subject, row in truth.items():
         for code, name in (("CMAX", "cmax"), ("TMAX", "tmax_d"), ("AUCINT", "auc_0_28d"), ("TLST", "tlast_d")):
@@ -91,8 +86,8 @@ def test_groups_lead_from_parameters_to_samples(datasets):
         assert (record["USUBJID"], record["IDVARVAL"]) in (cells if record["RDOMAIN"] == "CP" else parameters)
 
 
-def test_response_and_times_agree_with_the_truth(datasets, folder):
-    truth = {row["USUBJID"]: row for row in read_csv(folder / "truth" / "endpoints.csv")}
+def test_response_and_times_agree_with_the_truth(datasets, true_study):
+    truth = {row["USUBJID"]: row for row in read_csv(true_study / "truth" / "endpoints.csv")}
     best = {r["USUBJID"]: r["RSORRES"] for r in datasets["RS"].records() if r["RSTESTCD"] == "BESTRESP"}
     assert best == {subject: row["best_response"] for subject, row in truth.items()}
     times = {(r["PARAMCD"], r["USUBJID"]): (r["AVAL"], r["CNSR"]) for r in datasets["ADTTE"].records()}
