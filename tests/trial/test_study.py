@@ -304,3 +304,19 @@ def test_a_sample_not_done_needs_no_time(tmp_path):
     assert problems_of(tmp_path, tables) == ()
     tables["samples"][-1] |= {"STATUS": "REJECTED"}
     assert [p.code for p in problems_of(tmp_path, tables)] == ["EMPTY"]
+
+
+GARBAGE = ("", "x", "-1", "1e400", "NaN", "2026-13-45", "9999-12-31", "Y", "=1+1", "<", "<-1", ";", '"', "1,5", "inf",
+           "2026-01-05T10:00+02:00", "é" * 50)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_garbage_in_any_cell_is_told_and_never_a_crash(tmp_path, seed):
+    """A date that could not be read once crashed the search for rows of one day."""
+    rng = np.random.default_rng(seed)
+    tables = plain_tables()
+    for _ in range(80):
+        rows = tables[str(rng.choice([name for name, rows in tables.items() if rows]))]
+        row = rows[int(rng.integers(len(rows)))]
+        row[str(rng.choice(list(row)))] = str(rng.choice(GARBAGE))
+    assert all(p.what and p.remedy for p in problems_of(tmp_path, tables))
