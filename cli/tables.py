@@ -53,7 +53,7 @@ def command(ctx, study: Path, out: Path | None, check: bool, gate: bool, jobs: i
         return
     for m in made:
         click.echo(f"{m.outcome.number:<8} {m.outcome.title}: {', '.join(t.id for t in m.tables)}")
-    for text in read.footnotes:
+    for text in (*read.footnotes, *read.remarks):
         click.echo(printable(text), err=True)
     click.echo(f"\ntables: {out / PAGE_NAME}   ({len(read.treated)} treated subjects)")
 

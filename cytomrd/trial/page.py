@@ -57,14 +57,14 @@ def render_tables(study: Study, made: Sequence[Made]) -> str:
             version=__version__,
             size=f"{plural(len(study.subjects), 'subject')}, {len(study.treated)} treated; "
             f"{plural(n_tables, 'table')}; data cut {settings.data_cutoff.isoformat()}",
-            footnotes=list(study.footnotes),
+            footnotes=[*study.footnotes, *study.remarks],
             sources=sorted(study.sources.items()),
-            outcomes=[_outcome_view(m, len(study.footnotes)) for m in made],
+            outcomes=[_outcome_view(m) for m in made],
         )
     )
 
 
-def _outcome_view(made: Made, n_common: int) -> dict[str, object]:
+def _outcome_view(made: Made) -> dict[str, object]:
     number = made.outcome.number
     return {
         "number": number,
@@ -73,22 +73,22 @@ def _outcome_view(made: Made, n_common: int) -> dict[str, object]:
         "figures": [
             {"svg": Markup(f.svg), "title": f.title, "notes": list(f.notes)} for f in made.figures
         ],  # our own SVG
-        "tables": [_table_view(t, n_common) for t in made.tables],
+        "tables": [_table_view(t) for t in made.tables],
     }
 
 
-def _table_view(table: TrialTable, n_common: int) -> dict[str, object]:
+def _table_view(table: TrialTable) -> dict[str, object]:
     values = [[plain_value(v) for v in row] for row in table.data.itertuples(index=False, name=None)]
     numeric = [_is_numeric(column) for column in zip(*values, strict=True)] or [False] * table.data.shape[1]
-    own = table.footnotes[: len(table.footnotes) - n_common] if n_common else table.footnotes
-    common = [f"And what stands under “The study's data” above ({plural(n_common, 'note')})."] if n_common else []
     return {
         "id": table.id,
         "title": table.title,
         "columns": [(_heading(c), is_number) for c, is_number in zip(table.data.columns, numeric, strict=True)],
-        "rows": [[_words(v) for v in row] for row in values],
+        "rows": [
+            list(row) for row in zip(*(_column_words(column) for column in zip(*values, strict=True)), strict=True)
+        ],
         "notes": list(table.notes),
-        "footnotes": [*own, *common],
+        "footnotes": list(table.footnotes),
         "files": [f"{table.id}.csv", *([f"{table.id}_listing.csv"] if table.listing is not None else [])],
     }
 
@@ -100,6 +100,14 @@ def _heading(name: str) -> str:
 def _is_numeric(values: Sequence[object]) -> bool:
     given = [v for v in values if v is not None]
     return bool(given) and all(isinstance(v, Real) and not isinstance(v, bool) for v in given)
+
+
+def _column_words(values: Sequence[object]) -> list[str]:
+    """A column in words; counts that came as numbers because one is missing read as counts."""
+    numbers = [v for v in values if isinstance(v, float)]
+    if numbers and all(v.is_integer() and abs(v) < 1e6 for v in numbers):
+        values = [int(v) if isinstance(v, float) else v for v in values]
+    return [_words(v) for v in values]
 
 
 def _words(value: object) -> str:

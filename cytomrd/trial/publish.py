@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytomrd import __version__
-from cytomrd.errors import CytomrdError
+from cytomrd.errors import CytomrdError, RunError
 from cytomrd.report.tables import csv_text
 from cytomrd.report.workbook import MAX_NAME, write_workbook
 from cytomrd.run.provenance import write_provenance
@@ -47,18 +47,26 @@ def publish_tables(folder: Path, out: Path) -> tuple[Study, tuple[Made, ...]]:
         If the study has a problem that study.toml does not accept; nothing is written then.
     """
     check_results_folder(out, folder)
+    _check_own(out)
     study = read_study(folder)
     made = make_outcomes(study)
     with hold_lock(out), staged_folder(out) as stage:
         for name, data in _data_frames(made):
             (stage / f"{name}.csv").write_text(csv_text(*_cells(data)), "utf-8", newline="")
-        (stage / "notes.csv").write_text(csv_text(*_cells(_notes(made))), "utf-8", newline="")
-        write_workbook(_sheets(made), stage / "tables.xlsx")
+        (stage / "notes.csv").write_text(csv_text(*_cells(_notes(study, made))), "utf-8", newline="")
+        write_workbook(_sheets(study, made), stage / "tables.xlsx")
         (stage / PAGE_NAME).write_text(render_tables(study, made), "utf-8")
         _write_figures(made, stage)
         write_exports(study, stage)
         write_provenance(_provenance(study), stage)
     return study, made
+
+
+def _check_own(out: Path) -> None:
+    """Refuse a folder that holds another kind of results, such as those of a run."""
+    known = out / "provenance.json"
+    if known.is_file() and '"study":' not in known.read_text("utf-8", "replace"):
+        raise RunError(f"{out}: holds other results than a study's tables; choose another folder with --out")
 
 
 def _data_frames(made: Sequence[Made]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -74,8 +82,9 @@ def _cells(data: pd.DataFrame) -> tuple[list[str], list[list[object]]]:
     return [str(c) for c in data.columns], [[plain_value(v) for v in row] for row in rows]
 
 
-def _notes(made: Sequence[Made]) -> pd.DataFrame:
-    rows = [
+def _notes(study: Study, made: Sequence[Made]) -> pd.DataFrame:
+    rows = [{"outcome": "", "table": "", "kind": "remark on the data", "text": text} for text in study.remarks]
+    rows += [
         {"outcome": m.outcome.number, "table": table.id, "title": table.title, "kind": kind, "text": text}
         for m in made
         for table in m.tables
@@ -85,10 +94,10 @@ def _notes(made: Sequence[Made]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["outcome", "table", "title", "kind", "text"])
 
 
-def _sheets(made: Sequence[Made]) -> dict[str, tuple[list[str], list[list[object]]]]:
+def _sheets(study: Study, made: Sequence[Made]) -> dict[str, tuple[list[str], list[list[object]]]]:
     """Sheet name to columns and rows; a name too long for a sheet is cut and stays unique."""
     sheets: dict[str, tuple[list[str], list[list[object]]]] = {}
-    for name, data in (*_data_frames(made), ("notes", _notes(made))):
+    for name, data in (*_data_frames(made), ("notes", _notes(study, made))):
         end = LISTING if name.endswith("_listing") else ""
         stem = name.removesuffix("_listing")[: MAX_NAME - len(end)]
         sheet, number = stem + end, 2

@@ -38,7 +38,8 @@ def dlt_tables(study: Study) -> tuple[TrialTable, ...]:
             )  # fmt: skip
     notes = (
         f"The window is {choices.dlt_window_d} days, from the first infusion: to day {choices.dlt_window_d} after the "
-        f"first or after the last infusion. study.toml names the {choices.dlt_anchor} infusion; both are shown.",
+        f"first or after the last infusion. study.toml names the {choices.dlt_anchor} infusion; both are shown. "
+        "Of a single infusion, the first is the last.",
         "Evaluable: as DLTEVAL in subjects.csv; where it is empty, with a DLT, or followed to the end of the window.",
         f"{interval_name(choices.confidence)} by Clopper and Pearson over the evaluable subjects.",
     )

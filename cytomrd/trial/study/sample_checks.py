@@ -126,6 +126,10 @@ def check_samples(study: Study, problems: Problems) -> None:
             problems.at("samples", row["row"], "REASON").refuse(
                 "NO_REASON", "", f"is empty although STATUS is {row['STATUS']}", remedy="write why"
             )
+        if pd.isna(row["COLLDTC"]) and row["STATUS"] != "NOT DONE":
+            problems.at("samples", row["row"], "COLLDTC").refuse(
+                "EMPTY", "", "is empty or cannot be read", remedy="every sample that was taken needs its time"
+            )
         _check_step_order(study, row, problems)
         _check_against_dose(study, row, problems)
 

@@ -40,8 +40,8 @@ class Study:
         SHA-256 of every file read, by its path in the study folder.
     provenance
         The ``provenance.json`` of each run.
-    footnotes
-        Problems that study.toml accepts, with the reason, and warnings: what every table must carry.
+    warnings, accepted
+        What was found and does not refuse the study: :attr:`remarks` and :attr:`footnotes` say it in sentences.
     """
 
     folder: Path
@@ -104,9 +104,13 @@ class Study:
 
     @cached_property
     def footnotes(self) -> tuple[str, ...]:
-        """What every table says of the study's data: accepted problems with their reasons, and warnings."""
-        accepted = [f"Accepted ({reason}): {_plainly(p)}." for p, reason in self.accepted]
-        return (*accepted, *(f"Note: {_plainly(p)}." for p in self.warnings))
+        """What every table says of the study's data: the problems that study.toml accepts, with the reasons."""
+        return tuple(f"Accepted ({reason}): {_plainly(p)}." for p, reason in self.accepted)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What is worth knowing of the study's data without being wrong: the warnings."""
+        return tuple(f"{_plainly(p)}." for p in self.warnings)
 
 
 def _plainly(problem: Problem) -> str:

@@ -63,6 +63,8 @@ def _read_one(path: Path, table: StudyTable, problems: Problems) -> pd.DataFrame
     sheet = read_table(path)
     for text in sheet.problems:
         what, _, remedy = text.partition("; ")
+        if what == "the sheet is empty":
+            remedy = f"its first row names the columns: {', '.join(table.by_name)}"
         remedy = remedy or "save it again as 'CSV UTF-8 (comma delimited)'"
         problems.at(table.name, 0, "").refuse("UNREADABLE", path.name, what, remedy=remedy)
     if not sheet.header:
@@ -75,7 +77,8 @@ def _read_one(path: Path, table: StudyTable, problems: Problems) -> pd.DataFrame
             what = f"{len(cells)} cells under {len(columns)} columns"
             remedy = "a cell that holds the delimiter needs double quotes around it"
             problems.at(table.name, number, "").refuse("TOO_MANY_CELLS", len(cells), what, remedy=remedy)
-        rows.append({"row": number} | _row(table, number, dict(zip(columns, cells, strict=False)), sheet, problems))
+        padded = (*cells, *[""] * (len(columns) - len(cells)))
+        rows.append({"row": number} | _row(table, number, dict(zip(columns, padded, strict=False)), sheet, problems))
     return _frame(table, rows)
 
 
