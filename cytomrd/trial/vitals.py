@@ -115,7 +115,7 @@ def ecog_tables(study: Study) -> tuple[TrialTable, ...]:
     notes = ("Baseline is the last grade at or before the first infusion; row is that of vitals.csv.",)
     return (
         TrialTable("s12_ecog", "ECOG performance status by subject and visit", data, notes),
-        _shift_table(study, pd.DataFrame(shifts)),
+        _shift_table(study, pd.DataFrame(shifts, columns=["USUBJID", "dose_level", "baseline", "worst", "last"])),
     )
 
 

@@ -13,8 +13,10 @@ from study_mistakes import MISTAKES
 
 from cytomrd.cli.main import cytomrd
 from cytomrd.errors import StudyError
+from cytomrd.trial.publish import publish_tables
 from cytomrd.trial.study import check_study_folder, read_study
 from cytomrd.trial.study.columns import TABLES
+from cytomrd.trial.table import OUTCOMES
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +275,25 @@ def test_a_row_cut_short_lacks_what_it_lacks(tmp_path):
     (folder / "imaging.csv").write_text("\n".join(lines) + "\n")
     found = check_study_folder(folder)
     assert [(p.table, p.row, p.column, p.code) for p in found] == [("imaging", 4, "NEW_LESION", "EMPTY")]
+
+
+def with_headers_alone(tmp_path, *names):
+    folder = write_plain_study(tmp_path / "study", toml=TOML.replace('"runs/one"', ""))
+    for name in names:
+        (folder / f"{name}.csv").write_text(",".join(TABLES[name].by_name) + "\n")
+    return folder
+
+
+def test_a_study_where_nobody_was_treated_yet_has_its_tables(tmp_path):
+    empty = [name for name, table in TABLES.items() if table.required and name != "subjects"]
+    folder = with_headers_alone(tmp_path, *empty)
+    study, made = publish_tables(folder, folder / "tables")
+    assert study.treated == () and {m.outcome.number for m in made} == {o.number for o in OUTCOMES}
+
+
+def test_a_study_without_subjects_is_refused(tmp_path):
+    folder = with_headers_alone(tmp_path, *(name for name, table in TABLES.items() if table.required))
+    assert [(p.table, p.code) for p in check_study_folder(folder)] == [("subjects", "NO_SUBJECT")]
 
 
 def test_a_sample_not_done_needs_no_time(tmp_path):

@@ -59,6 +59,10 @@ def check_study(study: Study, problems: Problems) -> None:
 
 def _check_subjects(study: Study, problems: Problems) -> None:
     settings, spelled = study.settings, {}
+    if not len(study.subjects):
+        problems.at("subjects").refuse(
+            "NO_SUBJECT", "", "there is no row below the header", remedy="write one row a subject"
+        )
     for row in study.subjects.to_dict("records"):
         at, subject = row["row"], row["USUBJID"]
         if row["STUDYID"] and row["STUDYID"] != settings.id:
