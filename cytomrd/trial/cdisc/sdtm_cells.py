@@ -13,7 +13,7 @@ from typing import Any
 from cytomrd.trial.cdisc.gate_paths import gate_definitions
 from cytomrd.trial.cdisc.model import CdiscDataset, Variable, dataset
 from cytomrd.trial.cdisc.sdtm_subjects import identified
-from cytomrd.trial.cdisc.terms import codelist
+from cytomrd.trial.cdisc.terms import paired_name
 from cytomrd.trial.cdisc.values import STANDARD, iso, known, number_text, numbered, percent, text, whole
 from cytomrd.trial.study import Study
 
@@ -104,9 +104,8 @@ def _common(study: Study, row, day) -> dict[str, Any]:
 
 
 def _result(measure: _Measure, reason: str | None) -> dict[str, Any]:
-    name = codelist("CPTESTCD").terms[measure.code].code
-    test = next(term.value for term in codelist("CPTEST").terms.values() if term.code == name)
-    found = {"CPTESTCD": measure.code, "CPTEST": test, "CPLLOQ": measure.lloq}
+    name = paired_name("CPTESTCD", "CPTEST", measure.code)
+    found = {"CPTESTCD": measure.code, "CPTEST": name, "CPLLOQ": measure.lloq}
     if measure.below is None and not known(measure.value):
         return found | {"CPSTAT": "NOT DONE", "CPREASND": reason or "NOT CALCULATED", "CPORRES": None, "CPORRESU": None}
     shown = number_text(measure.value) if measure.below is None else f"<{number_text(measure.below)}"

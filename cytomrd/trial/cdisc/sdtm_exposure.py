@@ -9,7 +9,7 @@ from cytomrd.trial.car_concentration import CELLS_PER_UL
 from cytomrd.trial.cdisc.model import CdiscDataset, Variable, dataset
 from cytomrd.trial.cdisc.sdtm_cells import CELLS_UNIT, group_id
 from cytomrd.trial.cdisc.sdtm_subjects import identified
-from cytomrd.trial.cdisc.terms import codelist
+from cytomrd.trial.cdisc.terms import paired_name
 from cytomrd.trial.cdisc.values import STANDARD, iso, known, number_text, numbered, text
 from cytomrd.trial.nca.analysis import HORIZON_D
 from cytomrd.trial.nca.parameters import PARAMETERS, parameter_values
@@ -64,12 +64,13 @@ def _records(study: Study, profile: SubjectProfile) -> Iterator[dict[str, Any]]:
     values = parameter_values(profile.result)
     horizon = f"P{HORIZON_D:g}D"
     for name, parameter in PARAMETERS.items():
-        if parameter.code not in codelist("PKPARMCD") or name not in values:
+        if not parameter.code or name not in values:
             continue
         value = values[name]
         measured = parameter_unit(parameter.kind, unit)
         record = identified(study, "PP", profile.usubjid) | {
-            "PPGRPID": group_id(profile.matrix), "PPTESTCD": parameter.code, "PPTEST": _name(parameter.code),
+            "PPGRPID": group_id(profile.matrix), "PPTESTCD": parameter.code,
+            "PPTEST": paired_name("PKPARMCD", "PKPARM", parameter.code),
             "PPCAT": "CAR+ NK CELLS", "PPSPEC": profile.matrix,
             "PPRFTDTC": iso(study.first_infusion[profile.usubjid]),
         }  # fmt: skip
@@ -84,11 +85,6 @@ def _records(study: Study, profile: SubjectProfile) -> Iterator[dict[str, Any]]:
         else:
             reason = text("; ".join(profile.result.flags)) or "NOT CALCULATED"
             yield record | {"PPSTAT": "NOT DONE", "PPREASND": reason}
-
-
-def _name(code: str) -> str:
-    concept = codelist("PKPARMCD").terms[code].code
-    return next(term.value for term in codelist("PKPARM").terms.values() if term.code == concept)
 
 
 _RELATED = CdiscDataset("RELREC", "Related Records", "SDTM", "RELATIONSHIP", "One record per group of records", (

@@ -7,11 +7,11 @@ from typing import Any
 
 from cytomrd.trial.cdisc.model import CdiscDataset, Variable, dataset
 from cytomrd.trial.cdisc.sdtm_subjects import identified, study_days
-from cytomrd.trial.cdisc.terms import codelist
+from cytomrd.trial.cdisc.terms import paired_name
 from cytomrd.trial.cdisc.values import STANDARD, iso, known, number_text, numbered, submission_value, text
 from cytomrd.trial.study import Study
 
-__all__ = ["laboratory"]
+__all__ = ["lab_test_name", "laboratory"]
 
 V = Variable
 # Immunofixation has no code of its own: the sponsor's, told apart by the method.
@@ -52,12 +52,11 @@ def laboratory(study: Study) -> CdiscDataset:
     return dataset(_SHAPE, numbered(records, "LBSEQ"))
 
 
-def test_name(code: str) -> str:
+def lab_test_name(code: str) -> str:
     """LBTEST of an LBTESTCD: of the codelist, by its concept, or the sponsor's."""
     if code in _SPONSOR_TESTS:
         return _SPONSOR_TESTS[code]
-    concept = codelist("LBTESTCD").terms[code].code
-    return next(term.value for term in codelist("LBTEST").terms.values() if term.code == concept)
+    return paired_name("LBTESTCD", "LBTEST", code)
 
 
 def _tests(study: Study) -> Iterator[dict[str, Any]]:
@@ -67,7 +66,7 @@ def _tests(study: Study) -> Iterator[dict[str, Any]]:
         fixation = row.LBTESTCD in _SPONSOR_TESTS
         unit = None if fixation else submission_value("UNIT", row.LBORRESU or row.LBSTRESU)
         yield identified(study, "LB", row.USUBJID) | {
-            "LBTESTCD": row.LBTESTCD, "LBTEST": test_name(row.LBTESTCD), "LBORRES": text(row.LBORRES),
+            "LBTESTCD": row.LBTESTCD, "LBTEST": lab_test_name(row.LBTESTCD), "LBORRES": text(row.LBORRES),
             "LBORRESU": unit, "LBORNRLO": number_text(row.LBNRLO), "LBORNRHI": number_text(row.LBNRHI),
             "LBSTRESC": text(row.LBSTRESC), "LBSTRESN": _number(row.LBSTRESN),
             "LBSTRESU": None if fixation else submission_value("UNIT", row.LBSTRESU),
@@ -85,7 +84,7 @@ def _marrows(study: Study) -> Iterator[dict[str, Any]]:
     for row, day in zip(marrow.itertuples(), days, strict=True):
         specimen = "BONE MARROW, CORE" if row.PC_METHOD == "BIOPSY" else "BONE MARROW, LIQUID"
         yield identified(study, "LB", row.USUBJID) | {
-            "LBTESTCD": "PLSTCECE", "LBTEST": test_name("PLSTCECE"), "LBORRES": number_text(row.PC_PCT),
+            "LBTESTCD": "PLSTCECE", "LBTEST": lab_test_name("PLSTCECE"), "LBORRES": number_text(row.PC_PCT),
             "LBORRESU": "%", "LBSTRESC": number_text(row.PC_PCT), "LBSTRESN": float(row.PC_PCT), "LBSTRESU": "%",
             "LBSPEC": specimen, "LBMETHOD": "MICROSCOPY", "VISIT": text(row.VISIT), "LBDTC": iso(row.BMDTC),
             "LBDY": day,

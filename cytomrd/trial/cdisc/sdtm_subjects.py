@@ -14,7 +14,7 @@ from cytomrd.trial.study import Study
 __all__ = ["subject_domains"]
 
 V = Variable
-_YES_NO = {"RELATED": "Y", "PROBABLE": "Y", "POSSIBLE": "Y", "UNLIKELY": "N", "NOT RELATED": "N", "Y": "Y", "N": "N"}
+_CAUSALITY = ("RELATED", "PROBABLE", "POSSIBLE", "UNLIKELY", "NOT RELATED", "Y", "N")
 
 
 def subject_domains(study: Study) -> list[CdiscDataset]:
@@ -122,7 +122,7 @@ def adverse_events(study: Study) -> Iterator[CdiscDataset]:
         V("AEDECOD", "Dictionary-Derived Term", origin="Assigned", required=True),
         V("AEBODSYS", "Body System or Organ Class", origin="Assigned"),
         V("AESER", "Serious Event", codelist="NY"),
-        V("AEREL", "Causality", terms=tuple(_YES_NO)),
+        V("AEREL", "Causality", terms=_CAUSALITY),
         V("AETOXGR", "Standard Toxicity Grade", terms=("1", "2", "3", "4", "5")),
         V("AESTDTC", "Start Date/Time of Adverse Event", "iso"),
         V("AEENDTC", "End Date/Time of Adverse Event", "iso"),

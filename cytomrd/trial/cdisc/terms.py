@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
-__all__ = ["CodeList", "Term", "codelist", "codelists"]
+__all__ = ["CodeList", "Term", "codelist", "codelists", "paired_name"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +81,16 @@ def codelist(short_name: str) -> CodeList:
     if short_name not in known:
         raise KeyError(f"no codelist {short_name!r}; there are {', '.join(sorted(known))}")
     return known[short_name]
+
+
+def paired_name(codes: str, names: str, value: str) -> str:
+    """The name that goes with a code, as ``CPTEST`` with ``CPTESTCD``: the two lists share their concepts.
+
+    Examples
+    --------
+    >>> from cytomrd.trial.cdisc.terms import paired_name
+    >>> paired_name("PKPARMCD", "PKPARM", "CMAX")
+    'Max Conc'
+    """
+    concept = codelist(codes).terms[value].code
+    return next(term.value for term in codelist(names).terms.values() if term.code == concept)

@@ -11,10 +11,18 @@ from cytomrd.report.axes import nice_ticks
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import power_of_ten
 from cytomrd.trial.figures.style import DOSE_CLASSES
+from cytomrd.trial.study import Study
 
-__all__ = ["DOSE_MARKS", "Panel", "dose_legend", "dose_words", "finished", "limits_of"]
+__all__ = ["DOSE_MARKS", "Panel", "dose_legend", "dose_levels", "dose_words", "finished", "limits_of"]
 
 DOSE_MARKS = ("circle", "square", "triangle", "diamond", "circle", "square")
+
+
+def dose_levels(study: Study) -> tuple[float, ...]:
+    """Dose levels in the order of study.toml, then any other that a treated subject has: nobody is left out."""
+    planned = tuple(study.settings.dose_levels)
+    given = {float(study.dose_level[subject]) for subject in study.treated}
+    return (*planned, *sorted(given - set(planned)))
 
 
 def dose_words(dose: float) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import number_words
 from cytomrd.trial.cytokines import TESTS, cytokine_courses
-from cytomrd.trial.figures.axes import Panel, dose_legend, finished, limits_of
+from cytomrd.trial.figures.axes import Panel, dose_legend, dose_levels, finished, limits_of
 from cytomrd.trial.figures.style import DOSE_CLASSES
 from cytomrd.trial.groups import level_name
 from cytomrd.trial.study import Study
@@ -34,7 +34,7 @@ def _panels(study: Study, courses: pd.DataFrame, tests: list[str]) -> str:
     width, height, left, top, gap_x, gap_y = 300.0, 170.0, 62.0, 62.0, 74.0, 74.0
     rows = -(-len(tests) // 2)
     drawing = Drawing(left + 2 * width + gap_x + 16, top + rows * (height + gap_y) - 14, "Cytokines over time")
-    doses = study.settings.dose_levels
+    doses = dose_levels(study)
     dose_legend(drawing, doses, left, 20)
     span = (min(-1.0, courses["time_d"].min()), courses["time_d"].max() + 1.0)
     infusions = [float(day) for day in sorted(study.dosing["PLANNED_DAY"].dropna().unique())]

@@ -11,7 +11,7 @@ import pandas as pd
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import number_words
 from cytomrd.trial.car_concentration import with_concentrations
-from cytomrd.trial.figures.axes import Panel, dose_legend, dose_words, finished, limits_of
+from cytomrd.trial.figures.axes import Panel, dose_legend, dose_levels, dose_words, finished, limits_of
 from cytomrd.trial.figures.style import DOSE_CLASSES
 from cytomrd.trial.study import Study
 from cytomrd.trial.table import TrialFigure
@@ -85,7 +85,7 @@ def _span(points: Sequence[CarPoint]) -> tuple[float, float]:
 
 
 def _individual(study: Study, points: Sequence[CarPoint], unit: str, words: str) -> str:
-    doses = study.settings.dose_levels
+    doses = dose_levels(study)
     width, height, gap, left, top = 250.0, 230.0, 20.0, 62.0, 40.0
     drawing = Drawing(left + len(doses) * (width + gap), top + height + 48, f"CAR-NK cells in {words} of each subject")
     y = limits_of((p.value for p in points), log=True)
@@ -111,7 +111,7 @@ def _individual(study: Study, points: Sequence[CarPoint], unit: str, words: str)
 
 
 def _mean(study: Study, points: Sequence[CarPoint], unit: str, words: str) -> str:
-    doses = study.settings.dose_levels
+    doses = dose_levels(study)
     left, top, width, height = 62.0, 46.0, 560.0, 280.0
     drawing = Drawing(left + width + 16, top + height + 48, f"CAR-NK cells in {words}, mean of each dose level")
     means = {dose: _means([p for p in points if p.dose_level == dose]) for dose in doses}

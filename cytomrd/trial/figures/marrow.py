@@ -7,7 +7,7 @@ import pandas as pd
 
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import number_words
-from cytomrd.trial.figures.axes import Panel, dose_words, finished, limits_of
+from cytomrd.trial.figures.axes import Panel, dose_levels, dose_words, finished, limits_of
 from cytomrd.trial.figures.style import DOSE_CLASSES
 from cytomrd.trial.study import Study
 from cytomrd.trial.table import TrialFigure
@@ -31,7 +31,7 @@ def clonal_figures(study: Study) -> tuple[TrialFigure, ...]:
 
 
 def _panels(study: Study, rows: pd.DataFrame) -> str:
-    doses = study.settings.dose_levels
+    doses = dose_levels(study)
     width, height, gap, left, top = 250.0, 250.0, 22.0, 62.0, 40.0
     drawing = Drawing(left + len(doses) * (width + gap), top + height + 48, "Clonal plasma cells in marrow over time")
     shown = [*(rows["lod"] / 2), *rows["lod"], *rows.loc[rows["mrd_fraction"] > 0, "mrd_fraction"]]

@@ -12,7 +12,7 @@ import numpy as np
 from cytomrd.report.svg import Drawing
 from cytomrd.report.words import number_words
 from cytomrd.trial.endpoints import DAYS_PER_MONTH
-from cytomrd.trial.figures.axes import Panel, dose_legend, finished, limits_of
+from cytomrd.trial.figures.axes import Panel, dose_legend, dose_levels, finished, limits_of
 from cytomrd.trial.figures.style import DOSE_CLASSES, LEVELS
 from cytomrd.trial.pharmacokinetics import profiles
 from cytomrd.trial.response.assessment import Assessment
@@ -123,7 +123,7 @@ def _level_legend(drawing: Drawing, levels, x: float, y: float) -> None:
 
 
 def _swimmer(study: Study, courses: Sequence[SubjectResponse]) -> str:
-    doses = list(study.settings.dose_levels)
+    doses = dose_levels(study)
     ordered = sorted(courses, key=lambda c: (doses.index(c.dose_level), -_end(c)[0], c.subject))
     left, top, row, width = 74.0, 66.0, 21.0, 560.0
     height = row * len(ordered)
@@ -200,7 +200,7 @@ def _mark_legend(drawing: Drawing, x: float, y: float) -> None:
 
 
 def _exposure(study: Study, courses: Sequence[SubjectResponse]) -> str:
-    doses = list(study.settings.dose_levels)
+    doses = dose_levels(study)
     level_of = {c.subject: c.response.best_response for c in courses}
     found = []
     for profile in profiles(study):

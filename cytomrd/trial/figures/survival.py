@@ -9,7 +9,7 @@ import numpy as np
 from cytomrd.report.axes import nice_ticks
 from cytomrd.report.svg import Drawing
 from cytomrd.trial.endpoints import DAYS_PER_MONTH, TimeToEvent
-from cytomrd.trial.figures.axes import Panel, dose_words, finished
+from cytomrd.trial.figures.axes import Panel, dose_levels, dose_words, finished
 from cytomrd.trial.figures.style import DOSE_CLASSES
 from cytomrd.trial.study import Study
 from cytomrd.trial.study_endpoints import study_endpoints
@@ -58,7 +58,7 @@ def _figures(study: Study, names: Sequence[str]) -> tuple[TrialFigure, ...]:
 def _groups(study: Study, times: Sequence[TimeToEvent]) -> list[tuple[str, str, list[TimeToEvent]]]:
     """Name, class and times of all subjects, then of each dose level that has any."""
     groups = [("All", "all", list(times))]
-    for place, dose in enumerate(study.settings.dose_levels):
+    for place, dose in enumerate(dose_levels(study)):
         own = [t for t in times if study.dose_level[t.subject] == dose]
         if own:
             groups.append((dose_words(dose), DOSE_CLASSES[place % len(DOSE_CLASSES)], own))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cytomrd.trial.cdisc.sdtm_laboratory import test_name as name_of_test
+from cytomrd.trial.cdisc.sdtm_laboratory import lab_test_name
 from cytomrd.trial.cdisc.terms import codelist, codelists
 from cytomrd.trial.cdisc.values import iso, known, submission_value, text
 from cytomrd.trial.study.units import LAB_TESTS, VITAL_TESTS
@@ -28,8 +28,8 @@ def test_a_unit_by_any_of_its_names(given, term):
 
 def test_every_laboratory_test_has_a_name():
     for code in LAB_TESTS:
-        assert name_of_test(code), code
-    assert name_of_test("KLCFR") == "Kappa Light Chain, Free"
+        assert lab_test_name(code), code
+    assert lab_test_name("KLCFR") == "Kappa Light Chain, Free"
 
 
 def test_an_unknown_codelist_says_which_there_are():
