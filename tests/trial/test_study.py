@@ -164,6 +164,17 @@ def test_an_acceptance_does_not_outlive_its_value(tmp_path):
         read_study(write_plain_study(tmp_path / "study", tables, accepting(problem)))
 
 
+def test_an_acceptance_holds_where_the_row_stands_and_not_against_another_level(tmp_path):
+    tables = plain_tables()
+    tables["dosing"][0]["EXDOSE"] *= 1.5
+    (problem,) = problems_of(tmp_path, tables)
+    tables["dosing"].reverse()
+    assert read_study(write_plain_study(tmp_path / "study", tables, accepting(problem))).footnotes
+    tables["subjects"][0]["COHORT"] = 6e8
+    with pytest.raises(StudyError, match="is no problem of this study"):
+        read_study(write_plain_study(tmp_path / "study", tables, accepting(problem)))
+
+
 def test_what_has_no_value_cannot_be_accepted(tmp_path):
     tables = plain_tables()
     tables["dosing"][0]["EXDOSE"] = "a lot"
