@@ -18,6 +18,7 @@ COMMANDS = {
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
     "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
     "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),
+    "tables": ("cytomrd.cli.tables", "Write the tables and figures of a study folder."),
     "samplesheet": ("cytomrd.cli.samplesheet", "Draft a samplesheet from the files of a folder."),
     "info": ("cytomrd.cli.info", "Show header, channels, spillover and findings of a file."),
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),

@@ -14,11 +14,13 @@ _HOME = {
     "gate": "cytomrd.gating.gate",
     "list_panels": "cytomrd.panel.library",
     "mrd_limits": "cytomrd.mrd.limits",
+    "nca": "cytomrd.trial.nca",
     "open_fcs": "cytomrd.fcs.dataset",
     "quantify_car_nk": "cytomrd.car_nk.quantify",
     "quantify_mrd": "cytomrd.mrd.quantify",
     "read_fcs": "cytomrd.fcs.dataset",
     "read_panel": "cytomrd.panel.library",
+    "respond": "cytomrd.trial.response.respond",
     "write_fcs": "cytomrd.fcs.writer",
 }
 
@@ -27,11 +29,13 @@ __all__ = [
     "gate",
     "list_panels",
     "mrd_limits",
+    "nca",
     "open_fcs",
     "quantify_car_nk",
     "quantify_mrd",
     "read_fcs",
     "read_panel",
+    "respond",
     "write_fcs",
 ]
 

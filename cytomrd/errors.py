@@ -17,6 +17,7 @@ __all__ = [
     "RunError",
     "RunLockedError",
     "SamplesheetError",
+    "StudyError",
 ]
 
 
@@ -84,3 +85,11 @@ class RunError(CytomrdError):
 
 class RunLockedError(RunError):
     """Another process holds the run folder."""
+
+
+class StudyError(CytomrdError):
+    """A study folder with problems; ``problems`` lists every one of them (:class:`cytomrd.trial.study.Problem`)."""
+
+    def __init__(self, message: str, problems: tuple = ()):
+        super().__init__(message)
+        self.problems = tuple(problems)

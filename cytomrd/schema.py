@@ -89,6 +89,7 @@ CAR_NK = (
     Column("status", "text", "QUANTIFIED, BELOW_LLOQ, BELOW_LOD or NOT_EVALUABLE"),
     Column("n_car_t", "integer", "T cells above the CAR threshold", "events"),
     Column("flags", "text", "what a reader must know, separated by ;"),
+    Column("lloq_fraction", "number", "lower limit of quantification of this sample, as a fraction of NK cells"),
 )
 
 POPULATIONS = (

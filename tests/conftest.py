@@ -38,3 +38,11 @@ def gated_run(small_run, tmp_path_factory):
     result = CliRunner().invoke(cytomrd, ["gate", str(folder), "-o", str(out)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return folder, out, result.output
+
+
+@pytest.fixture(scope="session")
+def true_study(tmp_path_factory):
+    """The demo study with the results that its truth implies; a test that changes it works on a copy."""
+    from demo_study import write_true_study
+
+    return write_true_study(tmp_path_factory.mktemp("trial") / "study")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from cytomrd.errors import RunError
-from cytomrd.fcs.writer import write_fcs
 from cytomrd.simulate.blood import plan_blood_tube
 from cytomrd.simulate.donors import draw_donor
+from cytomrd.simulate.files import TubeFile, write_events, write_samplesheet, write_tube
 from cytomrd.simulate.laws import LAWS, Law
 from cytomrd.simulate.marrow import MARROW_TUBES, plan_marrow_tube
 from cytomrd.simulate.plasma import CLONES
@@ -28,26 +27,11 @@ from cytomrd.simulate.scenario import (
     DemoMarrow,
 )
 from cytomrd.simulate.truth import BloodTruth, DemoTruth, MarrowTruth, TubeTruth, write_truth
-from cytomrd.simulate.tube import CHUNK_EVENTS, TIMESTEP_S, Clog, TubePlan
+from cytomrd.simulate.tube import Clog
 
 __all__ = ["write_demo", "write_example_tube"]
 
 Progress = Callable[[int, int, str], None]
-_SAMPLESHEET = (
-    "file", "sample_id", "subject_id", "visit", "day", "collected_at", "acquired_at", "matrix", "panel", "tube",
-    "role", "prior_therapy", "pull", "beads_per_tube", "bead_lot", "sample_volume_ul", "dilution",
-    "wbc_10e9_per_l", "cbc_at",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file to be written: its plan, its row of the samplesheet, its times."""
-
-    path: str
-    plan: TubePlan
-    row: Mapping[str, object]
-    acquired_at: datetime
 
 
 def write_demo(
@@ -133,7 +117,7 @@ def write_demo(
         n_bytes=sum((folder / f.path).stat().st_size for f in files),
     )  # fmt: skip
     write_truth(folder / "truth", truth)
-    _write_samplesheet(folder / "samplesheet.csv", [f.row for f in files])
+    write_samplesheet(folder / "samplesheet.csv", [f.row for f in files])
     return truth
 
 
@@ -164,8 +148,8 @@ def write_example_tube(
     )  # fmt: skip
     path = Path(path)
     acquired = datetime(2026, 3, 2, 14)
-    file = _File(path.name, plan, {"sample_id": path.stem}, acquired)
-    _write_fcs(path, file, (events for events, _ in plan.chunks()), random_state)
+    file = TubeFile(path.name, plan, {"sample_id": path.stem}, acquired)
+    write_events(path, file, (events for events, _ in plan.chunks()), random_state=random_state)
     return path
 
 
@@ -177,7 +161,7 @@ def _per_tube(events: int | float) -> int:
 
 def _marrow_files(
     entry: DemoMarrow, law: Law, donor_seed: np.random.SeedSequence, seed: np.random.SeedSequence
-) -> Iterator[_File]:
+) -> Iterator[TubeFile]:
     tube_seeds = seed.spawn(len(MARROW_TUBES))
     donor = draw_donor(law, donor_seed, masked=entry.masked)
     nucleated = entry.events_per_tube * (1 - law.doublets - law.debris - law.dead)
@@ -195,10 +179,10 @@ def _marrow_files(
             "matrix": "BM", "panel": "euroflow-mm-mrd", "tube": tube, "role": "sample",
             "prior_therapy": entry.prior_therapy, "pull": 1,
         }  # fmt: skip
-        yield _File(path, plan, row, acquired)
+        yield TubeFile(path, plan, row, acquired)
 
 
-def _blood_files(law: Law, donor_seed: np.random.SeedSequence, seed: np.random.SeedSequence) -> Iterator[_File]:
+def _blood_files(law: Law, donor_seed: np.random.SeedSequence, seed: np.random.SeedSequence) -> Iterator[TubeFile]:
     tube_seeds = seed.spawn(len(BLOODS))
     donor = draw_donor(law, donor_seed)
     for entry, tube_seed in zip(BLOODS, tube_seeds, strict=True):
@@ -213,7 +197,7 @@ def _blood_files(law: Law, donor_seed: np.random.SeedSequence, seed: np.random.S
             **_common_row(path, entry, BLOOD_SUBJECT, acquired),
             "matrix": "PB", "panel": "car-nk-bcma", "tube": "1", "role": entry.role, **_counting(entry),
         }  # fmt: skip
-        yield _File(path, plan, row, acquired)
+        yield TubeFile(path, plan, row, acquired)
 
 
 def _counting(entry: DemoBlood) -> dict[str, object]:
@@ -237,69 +221,24 @@ def _common_row(path: str, entry: DemoMarrow | DemoBlood, subject_id: str, acqui
 
 
 def _write_file(
-    folder: Path, file: _File, threads: int, done: int, total: int, progress: Progress | None, random_state: int
+    folder: Path, file: TubeFile, threads: int, done: int, total: int, progress: Progress | None, random_state: int
 ) -> TubeTruth:
-    """Write one file chunk by chunk, keeping its labels (one byte an event) and counts."""
-    plan, path = file.plan, folder / file.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    labels = np.empty(plan.n_events, dtype=np.uint8)
+    """Write one file and its labels, one byte an event; returns its counts."""
 
-    def blocks() -> Iterator[np.ndarray]:
-        for i, (events, names) in enumerate(plan.chunks(threads)):
-            first = i * CHUNK_EVENTS
-            labels[first : first + len(names)] = names
-            yield events
+    def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        written = done
+        for events, names in file.plan.chunks(threads):
+            yield events, names
+            written += len(names)
             if progress is not None:
-                progress(done + first + len(names), total, file.path)
+                progress(written, total, file.path)
 
-    _write_fcs(path, file, blocks(), random_state)
-    np.save(folder / "truth" / "labels" / f"{path.stem}.npy", labels, allow_pickle=False)
-    names = plan.label_names
-    clogged = labels[plan.in_clog(0, plan.n_events)]
-    return TubeTruth(
-        file=file.path,
-        sample_id=str(file.row["sample_id"]),
-        tube=str(file.row["tube"]),
-        label_names=names,
-        n_events=tuple(np.bincount(labels, minlength=len(names)).tolist()),
-        n_in_clog=tuple(np.bincount(clogged, minlength=len(names)).tolist()),
-    )
-
-
-def _write_fcs(path: Path, file: _File, blocks: Iterator[np.ndarray], random_state: int) -> None:
-    plan = file.plan
-    ranges = [plan.law.top] * len(plan.channel_detectors)
-    ranges[-1] = max(plan.law.top, np.ceil(plan.duration_s / TIMESTEP_S) + 1)
-    write_fcs(
-        path, blocks, plan.channel_detectors, n_events=plan.n_events, markers=plan.channel_markers, ranges=ranges,
-        spillover=plan.spillover, timestep=TIMESTEP_S,
-        keywords=_keywords(file, random_state),
-    )  # fmt: skip
-
-
-def _keywords(file: _File, random_state: int) -> dict[str, str]:
-    end = file.acquired_at + timedelta(seconds=file.plan.duration_s)
-    return {
-        "$CYT": f"simulated ({file.plan.law.name})",
-        "$DATE": file.acquired_at.strftime("%d-%b-%Y").upper(),
-        "$BTIM": file.acquired_at.strftime("%H:%M:%S"),
-        "$ETIM": end.strftime("%H:%M:%S"),
-        "$SRC": str(file.row["sample_id"]),
-        "$FIL": Path(file.path).name,
-        "$COM": f"simulated by cytomrd, seed {random_state}: no person's cells",
-    }
+    truth, labels = write_tube(folder, file, blocks(), random_state=random_state)
+    np.save(folder / "truth" / "labels" / f"{Path(file.path).stem}.npy", labels, allow_pickle=False)
+    return truth
 
 
 def _marrow_truth(entry: DemoMarrow, tubes: Sequence[TubeTruth]) -> MarrowTruth:
     light_chain = entry.clone.light_chain if entry.clone else ""
     clone = entry.clone.name if entry.clone else ""
     return MarrowTruth.of(entry.sample_id, entry.subject_id, tubes, light_chain, clone)
-
-
-def _write_samplesheet(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=_SAMPLESHEET, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)

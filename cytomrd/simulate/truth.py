@@ -10,7 +10,15 @@ from pathlib import Path
 from cytomrd.simulate.blood import LEUKOCYTE_LABELS, NK_LABELS
 from cytomrd.simulate.marrow import CLONAL_LABELS, NUCLEATED_LABELS
 
-__all__ = ["BloodTruth", "DemoTruth", "MarrowTruth", "TubeTruth", "write_truth"]
+__all__ = [
+    "BloodTruth",
+    "DemoTruth",
+    "MarrowTruth",
+    "TubeTruth",
+    "blood_status",
+    "write_csv",
+    "write_truth",
+]
 
 # The assay's rules by default (panels may set others).
 _LOD_EVENTS, _LLOQ_EVENTS, _EVALUABLE_NUCLEATED = 20, 50, 3_000_000
@@ -123,7 +131,7 @@ class BloodTruth:
             car_nk_per_ul=n_car / n_leukocytes * blood.leukocytes_per_ul if fixed else blood.car_nk_per_ul,
             car_nk_per_ul_in_file=in_file,
             car_nk_fraction=n_car / n_nk,
-            status=_blood_status(n_car),
+            status=blood_status(n_car),
         )
 
 
@@ -148,22 +156,26 @@ class DemoTruth:
 
 def write_truth(folder: Path, truth: DemoTruth) -> None:
     """Write ``marrow.csv``, ``blood.csv`` and ``populations.csv`` into a folder."""
-    _write_csv(folder / "marrow.csv", [asdict(m) for m in truth.marrows])
-    _write_csv(folder / "blood.csv", [asdict(b) for b in truth.bloods])
+    write_csv(folder / "marrow.csv", [asdict(m) for m in truth.marrows])
+    write_csv(folder / "blood.csv", [asdict(b) for b in truth.bloods])
     rows = [
         {"file": t.file, "sample_id": t.sample_id, "tube": t.tube, "label": i, "population": name,
          "n_events": n, "n_in_clog": clogged}
         for t in truth.tubes
         for i, (name, n, clogged) in enumerate(zip(t.label_names, t.n_events, t.n_in_clog, strict=True))
     ]  # fmt: skip
-    _write_csv(folder / "populations.csv", rows)
+    write_csv(folder / "populations.csv", rows)
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
+    """Write rows as CSV, whole or not at all; columns as the rows name them unless given."""
+    columns = columns or tuple(dict.fromkeys(name for row in rows for name in row))
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    temporary.replace(path)
 
 
 def _marrow_status(n_clonal: int, n_nucleated: int) -> str:
@@ -174,7 +186,8 @@ def _marrow_status(n_clonal: int, n_nucleated: int) -> str:
     return "NEGATIVE" if n_nucleated >= _EVALUABLE_NUCLEATED else "NOT_EVALUABLE"
 
 
-def _blood_status(n_car_nk: int) -> str:
+def blood_status(n_car_nk: int) -> str:
+    """Status of a CAR+ NK count by the assay's rules alone."""
     if n_car_nk >= _LLOQ_EVENTS:
         return "QUANTIFIED"
     return "BELOW_LLOQ" if n_car_nk >= _LOD_EVENTS else "BELOW_LOD"

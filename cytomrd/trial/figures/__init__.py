@@ -1,0 +1,1 @@
+"""Figures of the trial: exposure, response, survival, cytokines, clonal plasma cells; drawn as SVG from the tables."""
