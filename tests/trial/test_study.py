@@ -164,6 +164,17 @@ def test_an_acceptance_does_not_outlive_its_value(tmp_path):
         read_study(write_plain_study(tmp_path / "study", tables, accepting(problem)))
 
 
+def test_an_acceptance_holds_where_the_row_stands_and_not_against_another_level(tmp_path):
+    tables = plain_tables()
+    tables["dosing"][0]["EXDOSE"] *= 1.5
+    (problem,) = problems_of(tmp_path, tables)
+    tables["dosing"].reverse()
+    assert read_study(write_plain_study(tmp_path / "study", tables, accepting(problem))).footnotes
+    tables["subjects"][0]["COHORT"] = 6e8
+    with pytest.raises(StudyError, match="is no problem of this study"):
+        read_study(write_plain_study(tmp_path / "study", tables, accepting(problem)))
+
+
 def test_what_has_no_value_cannot_be_accepted(tmp_path):
     tables = plain_tables()
     tables["dosing"][0]["EXDOSE"] = "a lot"
@@ -304,3 +315,19 @@ def test_a_sample_not_done_needs_no_time(tmp_path):
     assert problems_of(tmp_path, tables) == ()
     tables["samples"][-1] |= {"STATUS": "REJECTED"}
     assert [p.code for p in problems_of(tmp_path, tables)] == ["EMPTY"]
+
+
+GARBAGE = ("", "x", "-1", "1e400", "NaN", "2026-13-45", "9999-12-31", "Y", "=1+1", "<", "<-1", ";", '"', "1,5", "inf",
+           "2026-01-05T10:00+02:00", "é" * 50)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_garbage_in_any_cell_is_told_and_never_a_crash(tmp_path, seed):
+    """A date that could not be read once crashed the search for rows of one day."""
+    rng = np.random.default_rng(seed)
+    tables = plain_tables()
+    for _ in range(80):
+        rows = tables[str(rng.choice([name for name, rows in tables.items() if rows]))]
+        row = rows[int(rng.integers(len(rows)))]
+        row[str(rng.choice(list(row)))] = str(rng.choice(GARBAGE))
+    assert all(p.what and p.remedy for p in problems_of(tmp_path, tables))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,12 +26,12 @@ class Problem:
     what, remedy
         What is wrong, with what is allowed; and what to do.
     grade
-        ``error`` keeps every table from being written; ``warning`` is a footnote.
+        ``error`` keeps every table from being written; ``warning`` is a remark.
     acceptable
         Whether ``study.toml`` may accept it: the value can be used as it stands.
     key
-        The id to accept it by. It changes when a cell of the row does, so that an acceptance
-        never outlives the value that it was given for.
+        The id to accept it by. It changes with any cell of the row and with what the row is compared to, so that an
+        acceptance never outlives the values that it was given for; where the row stands does not matter.
     """
 
     table: str
@@ -89,12 +90,14 @@ class Place:
         self._add(code, seen, what, remedy, grade="error", acceptable=True)
 
     def warn(self, code: str, seen: object, what: str, *, remedy: str) -> None:
-        """The value stands; every table says so."""
+        """The value stands; the tables say so once."""
         self._add(code, seen, what, remedy, grade="warning", acceptable=False)
 
     def _add(self, code: str, seen: object, what: str, remedy: str, **kind) -> None:
         cells = self.problems.cells.get((self.table, self.row), ())
-        digest = hashlib.sha256("\x1f".join((self.table, code, self.column, str(seen), *cells)).encode()).hexdigest()
+        said = re.sub(r"\brow \d+", "row", what)
+        parts = (self.table, code, self.column, str(seen), said, *cells)
+        digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
         key = f"{self.table}-{code.lower().replace('_', '-')}-{digest[:8]}"
         problem = Problem(self.table, self.row, self.column, code, str(seen), what, remedy, key=key, **kind)
         if problem not in self.problems.found:

@@ -15,8 +15,8 @@ def shown(moment: pd.Timestamp) -> str:
 
 
 def day_of(moment: pd.Timestamp) -> pd.Timestamp:
-    """Midnight of the moment's day."""
-    return moment.normalize()
+    """Midnight of the moment's day; a missing moment stays missing."""
+    return moment if pd.isna(moment) else moment.normalize()
 
 
 def repeated(rows: Iterable[dict], key) -> Iterator[tuple[dict, dict]]:
