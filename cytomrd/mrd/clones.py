@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from cytomrd.mrd.clusters import CLONE_PURITY
-from cytomrd.mrd.judge import Verdict
+from cytomrd.mrd.judge import MAX_SPREAD, MIN_EVALUABLE, Verdict
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.mrd.mixture import Block, Mixture, join_components
 
@@ -20,6 +20,8 @@ __all__ = ["join_subclones", "number_clones", "separate_clones"]
 
 # Clusters whose centres differ by less than this many SDs on every marker are one clone.
 SAME_CLONE_SD = 3.0
+# A neighbour of a clone is its fringe from this posterior on: light chains that are not evidently polyclonal.
+MIN_FRINGE = 0.1
 # With at least two events and this share of the other light chain, normal cells are looked for in a clone.
 IMPURE_EVENTS, IMPURE_SHARE = 2, 0.08
 MAX_CLONE_SHARE, ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 0.85, 1.3, 1.5, 12
@@ -27,13 +29,31 @@ MAX_CLONE_SHARE, ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 0.85, 1.3, 1.5, 12
 MIN_LEFT = 0.5
 
 
-def join_subclones(verdicts: list[Verdict]) -> None:
-    """A restricted cluster of a clone's own light chain with an aberrancy belongs to that clone's disease."""
-    chains = {v.restriction.chain for v in verdicts if v.call == "clonal" and v.restriction is not None}
-    for v in verdicts:
-        restricted = v.restriction is not None and v.restriction.restricted and v.restriction.chain in chains
-        if v.call == "indeterminate" and restricted and any(a.aberrant for a in v.antigens):
+def join_subclones(mixture: Mixture, verdicts: list[Verdict]) -> None:
+    """Clusters that belong to a clone's disease without proof of their own.
+
+    A restricted cluster of a clone's light chain with an aberrancy is a subclone. A cluster right beside the clone
+    whose light chains lean its way is its fringe, the normal cells in which :func:`separate_clones` takes out.
+    """
+    clones = [k for k, v in enumerate(verdicts) if v.call == "clonal" and v.restriction is not None]
+    for k, v in enumerate(verdicts):
+        light = v.restriction
+        if k in clones or mixture.fixed[k] or light is None or not any(a.aberrant for a in v.antigens):
+            continue
+        scattered = np.sqrt(np.diag(mixture.cov[k]).mean()) > MAX_SPREAD
+        if scattered or mixture.evaluable[k] < MIN_EVALUABLE:
+            continue
+        alike = [j for j in clones if verdicts[j].restriction.chain == light.chain]
+        if v.call == "indeterminate" and light.restricted and alike:
             v.call, v.reason = "clonal", f"subclone: {v.reason}"
+        elif light.posterior > MIN_FRINGE and any(_apart(mixture, k, j) < SAME_CLONE_SD for j in alike):
+            v.call, v.reason = "clonal", f"beside a clone: {v.reason}"
+
+
+def _apart(mixture: Mixture, a: int, b: int) -> float:
+    """Distance of two components' centres on the marker that parts them most, in SDs."""
+    variance = (np.diag(mixture.cov[a]) + np.diag(mixture.cov[b])) / 2.0
+    return float(np.sqrt(((mixture.mean[a] - mixture.mean[b]) ** 2 / variance).max()))
 
 
 def number_clones(mixture: Mixture, verdicts: list[Verdict], blocks) -> None:
@@ -59,8 +79,7 @@ def _one_clone(mixture: Mixture, verdicts: list[Verdict], a: int, b: int) -> boo
     one, other = verdicts[a].restriction, verdicts[b].restriction
     if one is not None and other is not None and one.restricted and other.restricted and one.chain != other.chain:
         return False
-    variance = (np.diag(mixture.cov[a]) + np.diag(mixture.cov[b])) / 2.0
-    return bool(((mixture.mean[a] - mixture.mean[b]) ** 2 / variance).max() < SAME_CLONE_SD**2)
+    return _apart(mixture, a, b) < SAME_CLONE_SD
 
 
 def separate_clones(

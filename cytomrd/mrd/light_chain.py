@@ -25,7 +25,8 @@ NORMAL_KAPPA_EVENTS = 30.0
 MAX_KAPPA_EVENTS = 90.0
 # Purity of a clone: mean 0.94; the rest is doublets and cells stained for both.
 CLONE_PURITY = (16.0, 1.0)
-_GRID = 48
+CLONE_PURITY_MEAN = 0.94
+_GRID = 24
 # How much of a cluster is the clone, the rest being normal cells at the same place: all of it, as likely as not.
 CLONE_SHARES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
 CLONE_SHARE_PRIOR = np.array([0.58] + [0.06] * 7)

@@ -17,7 +17,7 @@ __all__ = ["AntigenScore", "NormalLevel", "pattern_frequency", "score_antigen"]
 
 # A cluster's centre this many SDs of the normal cells from their centre is aberrant: less where it lies beyond the
 # cut too, more where it does not (weak expression), in between without a cut.
-SHIFT_BEYOND_CUT, SHIFT_WITHOUT_CUT, SHIFT_SAME_SIDE = 1.5, 2.5, 3.0
+SHIFT_BEYOND_CUT, SHIFT_WITHOUT_CUT, SHIFT_SAME_SIDE = 1.5, 2.5, 2.0
 # Fraction of normal plasma cells on the normal side of an antigen for which the panel gives none.
 USUAL_NORMAL = 0.90
 
