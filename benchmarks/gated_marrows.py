@@ -62,9 +62,7 @@ def fill_store(law: Law, seed: int, panel: Panel, *, reactive: tuple[float, floa
         markers = tuple(m for m in fitted.axes if m in channels)
         labels, values, parts["nucleated"][tube] = _gated(simulated, dataset, fitted, markers)
         parts["markers"][tube] = markers
-        parts["cuts"][tube] = {
-            d.name: d.value for d in fitted.decisions if d.value is not None and d.name in markers
-        }
+        parts["cuts"][tube] = {d.name: d.value for d in fitted.decisions if d.value is not None and d.name in markers}
         parts["normal"][tube] = values[labels == "plasma_cell"]
         parts["mixed"][tube] = values[labels == "doublet"]
         parts["other"][tube] = values[~np.isin(labels, ("plasma_cell", "doublet"))]

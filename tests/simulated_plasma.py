@@ -198,7 +198,9 @@ class Marrow:
         """Levels that one latent maturity moves together; fills ``signs`` and returns which cells are CD56+."""
         law, rng, n = self.law, self.rng, len(signs)
         latent = rng.standard_normal(n)
-        rank = {m: np.sqrt(law.maturity) * latent + np.sqrt(1 - law.maturity) * rng.standard_normal(n) for m in law.normal}
+        rank = {
+            m: np.sqrt(law.maturity) * latent + np.sqrt(1 - law.maturity) * rng.standard_normal(n) for m in law.normal
+        }
         on = {m: rank[m] < np.quantile(rng.standard_normal(20_000), f) for m, f in self.fraction.items() if m != "CD56"}
         on["CD19"] &= ~reactive
         for marker, positive in on.items():

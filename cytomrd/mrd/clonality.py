@@ -143,7 +143,7 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     blocks, aberrant = fitting_sample(view, random_state)
     mixture = fit_clusters(blocks, aberrant, random_state=random_state)
     mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
-    join_subclones(mixture, verdicts)
+    join_subclones(mixture, verdicts, blocks)
     number_clones(mixture, verdicts, blocks)
     mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
     labels, counts = _assign(mixture, verdicts, view)

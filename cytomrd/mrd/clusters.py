@@ -36,8 +36,6 @@ CLONE_PURITY = 0.965
 SCATTER_SD = 2.0
 # Components added at once must lie this many SDs apart on some marker.
 APART_SD = 2.0
-# A tube that shows this share of a component shows it alone; halves of one population lie this near each other.
-ONE_SIDED, HALVES_APART = 0.75, 3.5
 # A place of the scan is a component already, if one lies this near and holds at most so many times its events.
 PLACED, CROWD, MIN_PLACED = 1.2, 2.2, 8.0
 LOG_2PI = float(np.log(2.0 * np.pi))
@@ -86,36 +84,7 @@ def fit_clusters(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], *, ran
     for place in scan_places(blocks, aberrant):
         if not _has_component(mixture, place, totals):
             mixture = join_components(mixture, _component_at(place, totals))
-    mixture = mixture.fit(blocks, N_GLOBAL_STEPS)
-    return _join_halves(mixture, blocks).fit(blocks, N_LAST_STEPS)
-
-
-def _join_halves(mixture: Mixture, blocks: Sequence[Block]) -> Mixture:
-    """A population shown by one tube alone, and one at the same place shown by another alone, are one.
-
-    The one of the tube with more markers stays, since it knows them; it takes the weight of both.
-    """
-    n = np.array([b.weight @ mixture.shares(t, b, light=False) for t, b in enumerate(blocks)])
-    if len(n) < 2:
-        return mixture
-    share = n / np.maximum(n.sum(axis=0), 1e-9)
-    home = np.where(share.max(axis=0) > ONE_SIDED, share.argmax(axis=0), -1)
-    small = (home >= 0) & ~mixture.fixed & (n.sum(axis=0) > 2.0)
-    richness = [len(b.columns) for b in blocks]
-    weight, gone = mixture.weight.copy(), set()
-    for a in np.flatnonzero(small):
-        for b in np.flatnonzero(small & (home != home[a])):
-            richer = (richness[home[a]], -a) > (richness[home[b]], -b)
-            shared = np.intersect1d(blocks[home[a]].columns, blocks[home[b]].columns)
-            apart = np.abs(mixture.mean[a] - mixture.mean[b])[shared]
-            if richer and not {int(a), int(b)} & gone and apart.max() < HALVES_APART:
-                weight[:, a] += weight[:, b]
-                gone.add(int(b))
-    kept = [k for k in range(mixture.n_components) if k not in gone]
-    return Mixture(
-        weight=weight[:, kept], mean=mixture.mean[kept], cov=mixture.cov[kept], shift=mixture.shift[:, kept],
-        kappa=mixture.kappa[kept], evaluable=mixture.evaluable[kept], fixed=mixture.fixed[kept],
-    )  # fmt: skip
+    return mixture.fit(blocks, N_LAST_STEPS)
 
 
 def _has_component(mixture: Mixture, place: Place, totals: np.ndarray) -> bool:
