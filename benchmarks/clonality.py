@@ -42,7 +42,7 @@ REACTIVE = (None, (0.30, 0.12), (0.25, 0.06))
 
 
 class GatedLaw:
-    """Marrows of a law behind fitted gates; a third of the donors each without, with much and with some reactive cells."""
+    """Marrows of a law behind fitted gates; a third of the donors each with no, many and some reactive cells."""
 
     def __init__(self, law, n_donors: int):
         self.name, self.panel = law.name, read_panel("euroflow-mm-mrd")
@@ -146,15 +146,15 @@ def main() -> None:
     plasma = np.array([r["plasma"] for r in results])
     body = "\n\n".join(
         (
-            "Two tubes of one marrow, N nucleated cells over both; normal plasma cells 0.02-0.5 % of them (0.02-2 % in those "
-            "without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). The laws named `(matrix)` are of "
+            "Two tubes of one marrow, N nucleated cells over both; normal plasma cells 0.02-0.5 % of them (0.02-2 % in "
+            "those without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). The laws named `(matrix)` are of "
             "`tests/simulated_plasma.py`, the rest are files behind fitted gates. In-silico figures are not clinical "
             "concordance.",
             table(head, rows_of(results, "law")),
             "By phenotype:",
             table(head, [row for row in rows_of(results, "phenotype") if not row[0].startswith("none")]),
-            f"Seconds a call: median {np.median(seconds):.1f}, 95th percentile {np.quantile(seconds, 0.95):.1f}, at a median "
-            f"of {np.median(plasma):.0f} plasma cells. {len(results)} marrows. {setting('numpy', 'scipy')}",
+            f"Seconds a call: median {np.median(seconds):.1f}, 95th percentile {np.quantile(seconds, 0.95):.1f}, at a "
+            f"median of {np.median(plasma):.0f} plasma cells. {len(results)} marrows. {setting('numpy', 'scipy')}",
         )
     )
     write_section(TITLE, body)

@@ -49,9 +49,10 @@ def join_subclones(mixture: Mixture, verdicts: list[Verdict], blocks: Sequence[B
         if np.sqrt(np.diag(mixture.cov[k]).mean()) > MAX_SPREAD:
             continue
         if v.call == "indeterminate" and light.n_evaluable < UNSEEN_CHAINS:
-            seen_apart = (_apart(mixture, k, j, everywhere, tube) for j in clones for tube in blind)
-            if any(apart < SAME_CLONE_SD for apart in seen_apart):
-                v.call, v.reason = "clonal", f"the clone in a tube without light chains: {v.reason}"
+            beside = [j for j in clones for tube in blind if _apart(mixture, k, j, everywhere, tube) < SAME_CLONE_SD]
+            if beside:
+                v.call, v.part_of = "clonal", beside[0]
+                v.reason = f"the clone in a tube without light chains: {v.reason}"
             continue
         if mixture.evaluable[k] < MIN_EVALUABLE:
             continue
@@ -89,6 +90,8 @@ def number_clones(mixture: Mixture, verdicts: list[Verdict], blocks) -> None:
 
 
 def _one_clone(mixture: Mixture, verdicts: list[Verdict], a: int, b: int) -> bool:
+    if verdicts[a].part_of == b or verdicts[b].part_of == a:
+        return True
     one, other = verdicts[a].restriction, verdicts[b].restriction
     if one is not None and other is not None and one.restricted and other.restricted and one.chain != other.chain:
         return False

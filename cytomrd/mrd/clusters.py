@@ -101,7 +101,8 @@ def _component_at(place: Place, totals: np.ndarray) -> Mixture:
     weight = min(max(sum(place.n_inside), 4.0) / totals.sum(), 0.5)
     return Mixture(
         weight=np.full((n_tubes, 1), weight), mean=np.nan_to_num(place.centre)[None], cov=np.eye(d)[None],
-        shift=np.zeros((n_tubes, 1, d)), kappa=np.full(1, NORMAL_KAPPA), evaluable=np.array([0.9]), fixed=np.zeros(1, bool),
+        shift=np.zeros((n_tubes, 1, d)), kappa=np.full(1, NORMAL_KAPPA), evaluable=np.array([0.9]),
+        fixed=np.zeros(1, bool),
     )  # fmt: skip
 
 
@@ -282,7 +283,8 @@ def _seed_component(search, mixture, tube, row, size, scale) -> Mixture:
     n_tubes = len(search.blocks)
     return Mixture(
         weight=np.full((n_tubes, 1), min(size * n_tubes / search.totals.sum(), 0.5)), mean=mean[None], cov=cov[None],
-        shift=np.zeros((n_tubes, 1, d)), kappa=np.array([NORMAL_KAPPA]), evaluable=np.array([0.9]), fixed=np.zeros(1, bool),
+        shift=np.zeros((n_tubes, 1, d)), kappa=np.array([NORMAL_KAPPA]), evaluable=np.array([0.9]),
+        fixed=np.zeros(1, bool),
     )  # fmt: skip
 
 

@@ -49,13 +49,14 @@ SURPRISING = 2.5
 
 @dataclass
 class Verdict:
-    """The call of one component, what decided it, and its clone's number once it has one."""
+    """The call of one component, what decided it, its clone's number, and the component it is a part of, if any."""
 
     call: str
     reason: str
     antigens: tuple[AntigenScore, ...]
     restriction: Restriction | None
     clone: int = 0
+    part_of: int | None = None
 
 
 def judge_clusters(
