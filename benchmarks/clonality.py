@@ -147,8 +147,8 @@ def main() -> None:
     body = "\n\n".join(
         (
             "Two tubes of one marrow, N nucleated cells over both; normal plasma cells 0.02-0.5 % of them (0.02-2 % in "
-            "those without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). The laws named `(matrix)` are of "
-            "`tests/simulated_plasma.py`, the rest are files behind fitted gates. In-silico figures are not clinical "
+            "those without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). The laws named `(matrix)` are "
+            "of `tests/simulated_plasma.py`, the rest are files behind fitted gates. In-silico figures are not clinical "
             "concordance.",
             table(head, rows_of(results, "law")),
             "By phenotype:",
