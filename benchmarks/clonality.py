@@ -2,9 +2,9 @@
 
     python benchmarks/clonality.py [--runs RUNS] [--donors DONORS] [--seconds SECONDS]
 
-Simulated marrows of two tubes; donors and laws apart from those of tuning (the laws ``clinical``, ``dim`` of
-``cytomrd.simulate`` and ``wide``, ``rough`` of ``tests/simulated_plasma.py``). With ``--seconds`` it stops at that
-time and says how many runs were done.
+``--donors 0`` leaves the laws behind fitted gates out. Simulated marrows of two tubes; donors and laws apart from those
+of tuning (``clinical`` and ``dim`` of ``cytomrd.simulate``, ``wide`` and ``rough`` of ``tests/simulated_plasma.py``).
+With ``--seconds`` it stops at that time and says how many marrows were called.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=np.inf)
     options = options.parse_args()
     start, results = time.monotonic(), []
-    laws = [GatedLaw(law, options.donors) for law in JUDGING_LAWS]
+    laws = [GatedLaw(law, options.donors) for law in JUDGING_LAWS if options.donors]
     laws += [PlainLaw(law) for law in plain.JUDGED]
     # Level by level and law by law in turns, so that a run cut short is short everywhere.
     for i in range(options.runs):
@@ -147,8 +147,8 @@ def main() -> None:
     body = "\n\n".join(
         (
             "Two tubes of one marrow, N nucleated cells over both; normal plasma cells 0.02-0.5 % of them (0.02-2 % in "
-            "those without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). The laws named `(matrix)` are "
-            "of `tests/simulated_plasma.py`, the rest are files behind fitted gates. In-silico figures are not clinical "
+            "those without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). Laws named `(matrix)` are of "
+            "`tests/simulated_plasma.py`, the rest are files behind fitted gates. In-silico figures are not clinical "
             "concordance.",
             table(head, rows_of(results, "law")),
             "By phenotype:",

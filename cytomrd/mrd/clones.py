@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from cytomrd.mrd.clusters import CLONE_PURITY
 from cytomrd.mrd.judge import MAX_SPREAD, MIN_EVALUABLE, Verdict
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.mrd.mixture import Block, Mixture, join_components
 
 __all__ = ["join_subclones", "number_clones", "separate_clones"]
 
+# Share of a clone's cells with its own light chain, when its normal neighbours are parted from it.
+CLONE_PURITY = 0.965
 # Clusters whose centres differ by less than this many SDs on every marker are one clone.
 SAME_CLONE_SD = 3.0
 # A neighbour of a clone is its fringe from this posterior on: light chains that are not evidently polyclonal.

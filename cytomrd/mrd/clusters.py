@@ -3,7 +3,8 @@
 A clone at 1e-5 is about fifteen events in each of two tubes, among hundreds or thousands of normal plasma cells: a
 compact cluster in every tube, at the same place and of one light chain. The outliers of normal cells, doublets and dead
 cells are scattered. So the mixture starts with the bulk, and a component is added where it raises the likelihood of all
-tubes together the most, as long as the gain is more than chance would give.
+tubes together the most, as long as the gain is more than chance would give; and where a scan (:mod:`cytomrd.mrd.scan`)
+finds a place that the mixture smooths over. Light chains take no part in placing a component: they judge it afterwards.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ N_REFINE_STEPS, N_GLOBAL_STEPS, N_LAST_STEPS = 12, 3, 15
 # Where to look: sizes of a clone in events per tube, and its spread against the main population's.
 SIZES = (8.0, 16.0, 40.0, 120.0)
 SCALES = (0.7, 1.1)
-CLONE_PURITY = 0.965
 SCATTER_SD = 2.0
 # Components added at once must lie this many SDs apart on some marker.
 APART_SD = 2.0

@@ -1,7 +1,7 @@
 """Antigen escape: a therapy's target that the clone has lost or carries less of than the normal plasma cells.
 
-The plasma-cell gate stands on other markers too, so such a clone is found; that its target is low is a finding to report
-(CD38 after anti-CD38, CD269 after anti-BCMA).
+The plasma-cell gate stands on other markers too, so such a clone is found; that its target is low is a finding to
+report (CD38 after anti-CD38, CD269 after anti-BCMA).
 """
 
 from __future__ import annotations
