@@ -22,7 +22,7 @@ CLONE_PURITY = 0.965
 # Clusters whose centres differ by less than this many SDs on every marker are one clone.
 SAME_CLONE_SD = 3.0
 # A neighbour of a clone is its fringe from this posterior on: light chains that are not evidently polyclonal.
-MIN_FRINGE = 0.1
+MIN_FRINGE = 0.3
 # Fewer evaluable events than this say nothing of a cluster's light chain.
 UNSEEN_CHAINS = 3
 # With at least two events and this share of the other light chain, normal cells are looked for in a clone.

@@ -42,7 +42,11 @@ AGREEING_POSTERIOR = 0.90
 # and more are less common.
 SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
 # Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
-MIN_EVALUABLE = 0.5
+MIN_EVALUABLE = 0.65
+# Fewer evaluable events than this in a cluster do not carry a call.
+MIN_CHAINS = 5
+# Mean SDs of the markers that identify plasma cells, from which cells without a light chain may yet be some.
+MIN_MEAN_IDENTITY = -2.0
 # Without light chains a cluster must be more of a surprise than this.
 SURPRISING = 2.5
 
@@ -98,6 +102,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal) -> li
         surprise = _surprise(mixture, k, blocks, shares, suspects)
         prior = _prior_restricted(n_aberrant, surprise)
         light = _test_light_chains(mixture, k, blocks, shares, normal, spec, prior)
+        identity = _identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view)
         facts = Facts(
             n_events=n[:, k],
             n_aberrant=n_aberrant,
@@ -106,7 +111,9 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal) -> li
             spread=float(np.sqrt(np.diag(mixture.cov[k]).mean())),
             scatter=bool(mixture.fixed[k]),
             reproduced=_reproduced(n[:, k], totals),
-            identity=_identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view),
+            identity=bool((identity > -2.0).any()),
+            mean_identity=float(identity.mean()),
+            prior=prior,
             surprise=surprise,
         )
         call, reason = judge_cluster(facts, spec)
@@ -126,6 +133,8 @@ class Facts:
     scatter: bool
     reproduced: bool
     identity: bool
+    mean_identity: float
+    prior: float
     surprise: float
 
 
@@ -138,9 +147,11 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
     if n < MIN_CLUSTER:
         return "normal", f"{n:.1f} events, too few for a cluster"
     measured = light is not None and light.n_evaluable > 0
-    beyond = measured and _beyond_limits(light, spec)
+    beyond = measured and light.n_evaluable >= MIN_CHAINS and _beyond_limits(light, spec)
+    # The place alone must not carry the call: the light chains must have spoken for it.
+    agree = beyond and light.posterior >= max(AGREEING_POSTERIOR, facts.prior)
     if light is not None and facts.evaluable < MIN_EVALUABLE:
-        if facts.n_aberrant >= 3 and facts.identity:
+        if facts.n_aberrant >= 3 and facts.identity and facts.mean_identity > MIN_MEAN_IDENTITY:
             return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
         return "not_plasma_cells", "no light chain"
     if measured and light.posterior < POLYCLONAL_POSTERIOR and not light.by_ratio:
@@ -154,7 +165,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
             how = "ratio and posterior"
         return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
     if facts.n_aberrant >= 3 and facts.identity:
-        if beyond and light.posterior >= AGREEING_POSTERIOR:
+        if agree:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"
         if light is None and facts.surprise > SURPRISING:
             return "clonal", f"{count}; no light chain measured"
@@ -249,13 +260,13 @@ def _reproduced(n: np.ndarray, totals: np.ndarray) -> bool:
     return bool(p > NOT_REPRODUCED_P)
 
 
-def _identity(mean, mixture, reference, n, view: StandardView) -> bool:
-    """False where every marker that identifies plasma cells is far below the normal ones: other cells, by all signs."""
+def _identity(mean, mixture, reference, n, view: StandardView) -> np.ndarray:
+    """SDs from the normal plasma cells on each marker that identifies them; zeros where that is not known."""
     columns = [i for i, m in enumerate(view.markers) if m not in view.antigens]
     if len(columns) < 2 or n[reference].sum() < 30:
-        return True
+        return np.zeros(1)
     share = n[reference] / n[reference].sum()
     centre = share @ mixture.mean[reference][:, columns]
     variance = np.array([np.diag(c)[columns] for c in mixture.cov[reference]])
     sd = np.sqrt(share @ (variance + (mixture.mean[reference][:, columns] - centre) ** 2))
-    return bool(((mean[columns] - centre) / sd > -2.0).any())
+    return (mean[columns] - centre) / sd
