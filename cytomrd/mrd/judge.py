@@ -114,6 +114,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal) -> li
             identity=bool((identity > -2.0).any()),
             mean_identity=float(identity.mean()),
             prior=prior,
+            n_stained=float(sum(n[t, k] for t, b in enumerate(blocks) if b.chains is not None)),
             surprise=surprise,
         )
         call, reason = judge_cluster(facts, spec)
@@ -135,6 +136,7 @@ class Facts:
     identity: bool
     mean_identity: float
     prior: float
+    n_stained: float
     surprise: float
 
 
@@ -150,7 +152,8 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
     beyond = measured and light.n_evaluable >= MIN_CHAINS and _beyond_limits(light, spec)
     # The place alone must not carry the call: the light chains must have spoken for it.
     agree = beyond and light.posterior >= max(AGREEING_POSTERIOR, facts.prior)
-    if light is not None and facts.evaluable < MIN_EVALUABLE:
+    # A few events of another tube's cluster do not show that it has no light chain.
+    if light is not None and facts.evaluable < MIN_EVALUABLE and facts.n_stained >= MIN_CHAINS:
         if facts.n_aberrant >= 3 and facts.identity and facts.mean_identity > MIN_MEAN_IDENTITY:
             return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
         return "not_plasma_cells", "no light chain"
@@ -174,7 +177,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
         return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
     if measured and light.by_ratio and facts.n_aberrant <= 1:
         return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"
-    if light is None and facts.n_aberrant >= 2 and facts.surprise > SURPRISING:
+    if not measured and facts.n_aberrant >= 2 and facts.surprise > SURPRISING:
         return "indeterminate", f"{count}, no light chain measured"
     return "normal", f"{count}" + (f"; {_light_words(light)}" if measured else "")
 

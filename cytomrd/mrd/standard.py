@@ -162,8 +162,8 @@ def _align_chains(x: np.ndarray, cuts: Sequence[float | None], chains: np.ndarra
     """Bring kappa and lambda cells onto each other, in place, marker by marker on each side of its cut.
 
     A light chain is the brightest stain of its tube, and what compensation leaves of it moves all cells of that chain
-    on other markers: normal lambda cells then lie a little beside the kappa cells, as a restricted cluster would. Not done
-    where one chain so prevails that a clone may be most of it.
+    on other markers: normal lambda cells then lie a little beside the kappa cells, as a restricted cluster would. Not
+    done where one chain so prevails that a clone may be most of it.
     """
     kappa, lam = chains == KAPPA, chains == LAMBDA
     low, high = spec.kappa_lambda_normal
