@@ -69,6 +69,9 @@ class Law:
     kappa_sd: float = 0.04
     light_error: float = 0.01
     light_missing: float = 0.05
+    maturity: float = 0.0  # correlation of the antigens over normal cells, as they mature
+    gradient: float = 0.0  # how far a positive antigen slides with maturity
+    spill_error: float = 0.0  # SD of what is left of a bright marker in the next one
     normal: dict = field(default_factory=lambda: {"CD19": 0.80, "CD56": 0.06, "CD45": 0.78, "CD27": 0.93, "CD81": 0.88})
 
 
@@ -103,6 +106,12 @@ JUDGED = (
     Law("shifted", negative=0.22, dim=0.41, positive=0.57, bright=0.70, sd_negative=0.04, sd_positive=0.045, tails=12,
         skew=0.2, size_factor=0.2, donor_sd=0.03, tube_sd=0.03, clone_sd=0.04, cut_error=0.02, contaminants=0.04,
         normal={"CD19": 0.65, "CD56": 0.12, "CD45": 0.65, "CD27": 0.88, "CD81": 0.80}),
+    # Antigens that go together beyond what CD19 tells, slide with maturity, heavy tails, wrong spillover.
+    Law("woven", negative=0.24, dim=0.40, positive=0.63, bright=0.77, sd_negative=0.06, sd_positive=0.055, tails=4,
+        skew=0.25, size_factor=0.3, donor_sd=0.03, tube_sd=0.02, clone_sd=0.035, clone_spread=1.0, cut_error=0.035,
+        contaminants=0.04, kappa_mean=0.62, kappa_sd=0.05, light_error=0.02, light_missing=0.08, maturity=0.6,
+        gradient=0.04, spill_error=0.03,
+        normal={"CD19": 0.75, "CD56": 0.10, "CD45": 0.72, "CD27": 0.90, "CD81": 0.85}),
 )  # fmt: skip
 
 
@@ -121,6 +130,8 @@ class Marrow:
         self.kappa = float(np.clip(rng.normal(law.kappa_mean, law.kappa_sd), 0.45, 0.78))
         self.fraction = {m: rng.beta(p * 25, (1 - p) * 25) for m, p in law.normal.items()}
         self.cuts, self.tube_shift = {}, {}
+        if law.spill_error:
+            self.spill = {tube: rng.normal(0, law.spill_error, len(markers)) for tube, markers in TUBES.items()}
         for tube, markers in TUBES.items():
             self.tube_shift[tube] = {m: rng.normal(0, law.tube_sd) for m in markers}
             middle = (law.negative + law.positive) / 2
@@ -145,6 +156,8 @@ class Marrow:
             noise /= np.sqrt(rng.chisquare(law.tails, (n, 1)) / law.tails) * np.sqrt(law.tails / (law.tails - 2))
         common = rng.standard_normal((n, 1))
         noise = np.sqrt(1 - law.size_factor) * noise + np.sqrt(law.size_factor) * common
+        if law.spill_error:
+            centre = centre + (np.roll(centre, 1, axis=1) - law.negative) * self.spill[tube]
         sd = np.where(centre < (law.negative + law.dim) / 2, law.sd_negative, law.sd_positive)
         shift = np.array([self.shift[m] + self.tube_shift[tube][m] + (offset or {}).get(m, 0.0) for m in markers])
         return centre + shift + spread * sd * noise
@@ -174,10 +187,27 @@ class Marrow:
         for marker, on in columns.items():
             low = law.negative if marker in ("CD19", "CD45") else law.dim
             signs[:, ALL.index(marker)] = np.where(on, law.positive, low)
+        if law.maturity:
+            cd56 = self._mature(signs, extra)
         signs[:, ALL.index("CD56")] = np.where(cd56, rng.uniform(law.dim, law.positive, n), law.negative)
         signs[:, ALL.index("CD117")] = law.negative
         signs[:, ALL.index("CD38")] = law.bright
         return self.cells(tube, self._light(signs, rng.random(n) < self.kappa))
+
+    def _mature(self, signs: np.ndarray, reactive: np.ndarray) -> np.ndarray:
+        """Levels that one latent maturity moves together; fills ``signs`` and returns which cells are CD56+."""
+        law, rng, n = self.law, self.rng, len(signs)
+        latent = rng.standard_normal(n)
+        rank = {
+            m: np.sqrt(law.maturity) * latent + np.sqrt(1 - law.maturity) * rng.standard_normal(n) for m in law.normal
+        }
+        on = {m: rank[m] < np.quantile(rng.standard_normal(20_000), f) for m, f in self.fraction.items() if m != "CD56"}
+        on["CD19"] &= ~reactive
+        for marker, positive in on.items():
+            low = law.negative if marker in ("CD19", "CD45") else law.dim
+            slide = law.gradient * np.clip(latent, -2, 2)
+            signs[:, ALL.index(marker)] = np.where(positive, law.positive - slide, low)
+        return reactive | (rank["CD56"] > np.quantile(rng.standard_normal(20_000), 1 - self.fraction["CD56"]))
 
     def clone(self, tube: str, n: int, name: str) -> np.ndarray:
         law = self.law

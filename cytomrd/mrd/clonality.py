@@ -14,6 +14,7 @@ import numpy as np
 
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
+from cytomrd.mrd.escape import escape_flags
 from cytomrd.mrd.judge import MIN_CLUSTER, Verdict, judge_clusters
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture
@@ -143,7 +144,7 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     blocks, aberrant = fitting_sample(view, random_state)
     mixture = fit_clusters(blocks, aberrant, random_state=random_state)
     mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
-    join_subclones(verdicts)
+    join_subclones(mixture, verdicts, blocks)
     number_clones(mixture, verdicts, blocks)
     mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
     labels, counts = _assign(mixture, verdicts, view)
@@ -155,7 +156,7 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
         light_chain=_light_chain(clusters),
         kappa_lambda_ratio=_ratio(view, labels),
         decided_by=_decided_by(clusters, view),
-        flags=(*flags, *_cluster_flags(clusters)),
+        flags=(*flags, *_cluster_flags(clusters), *escape_flags(mixture, verdicts, counts.sum(axis=0), view, spec)),
     )
 
 

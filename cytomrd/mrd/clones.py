@@ -11,15 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from cytomrd.mrd.clusters import CLONE_PURITY
-from cytomrd.mrd.judge import Verdict
+from cytomrd.mrd.judge import MAX_SPREAD, MIN_EVALUABLE, Verdict
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.mrd.mixture import Block, Mixture, join_components
 
 __all__ = ["join_subclones", "number_clones", "separate_clones"]
 
+# Share of a clone's cells with its own light chain, when its normal neighbours are parted from it.
+CLONE_PURITY = 0.965
 # Clusters whose centres differ by less than this many SDs on every marker are one clone.
 SAME_CLONE_SD = 3.0
+# A neighbour of a clone is its fringe from this posterior on: light chains that are not evidently polyclonal.
+MIN_FRINGE = 0.3
+# Fewer evaluable events than this say nothing of a cluster's light chain.
+UNSEEN_CHAINS = 3
 # With at least two events and this share of the other light chain, normal cells are looked for in a clone.
 IMPURE_EVENTS, IMPURE_SHARE = 2, 0.08
 MAX_CLONE_SHARE, ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 0.85, 1.3, 1.5, 12
@@ -27,13 +32,43 @@ MAX_CLONE_SHARE, ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 0.85, 1.3, 1.5, 12
 MIN_LEFT = 0.5
 
 
-def join_subclones(verdicts: list[Verdict]) -> None:
-    """A restricted cluster of a clone's own light chain with an aberrancy belongs to that clone's disease."""
-    chains = {v.restriction.chain for v in verdicts if v.call == "clonal" and v.restriction is not None}
-    for v in verdicts:
-        restricted = v.restriction is not None and v.restriction.restricted and v.restriction.chain in chains
-        if v.call == "indeterminate" and restricted and any(a.aberrant for a in v.antigens):
+def join_subclones(mixture: Mixture, verdicts: list[Verdict], blocks: Sequence[Block]) -> None:
+    """Clusters that belong to a clone's disease without proof of their own.
+
+    A restricted cluster of a clone's light chain with an aberrancy is a subclone. A cluster right beside the clone
+    whose light chains lean its way is its fringe, the normal cells in which :func:`separate_clones` takes out. One
+    that only tubes without light chains show is the clone as those see it, if it lies beside on the shared markers.
+    """
+    everywhere = [c for c in range(mixture.mean.shape[1]) if all(c in b.columns for b in blocks)]
+    everything = range(mixture.mean.shape[1])
+    blind = [tube for tube, block in enumerate(blocks) if block.chains is None]
+    clones = [k for k, v in enumerate(verdicts) if v.call == "clonal" and v.restriction is not None]
+    for k, v in enumerate(verdicts):
+        light = v.restriction
+        if k in clones or mixture.fixed[k] or light is None or not any(a.aberrant for a in v.antigens):
+            continue
+        if np.sqrt(np.diag(mixture.cov[k]).mean()) > MAX_SPREAD:
+            continue
+        if v.call == "indeterminate" and light.n_evaluable < UNSEEN_CHAINS:
+            beside = [j for j in clones for tube in blind if _apart(mixture, k, j, everywhere, tube) < SAME_CLONE_SD]
+            if beside:
+                v.call, v.part_of = "clonal", beside[0]
+                v.reason = f"the clone in a tube without light chains: {v.reason}"
+            continue
+        if mixture.evaluable[k] < MIN_EVALUABLE:
+            continue
+        alike = [j for j in clones if verdicts[j].restriction.chain == light.chain]
+        if v.call == "indeterminate" and light.restricted and alike:
             v.call, v.reason = "clonal", f"subclone: {v.reason}"
+        elif light.posterior > MIN_FRINGE and any(_apart(mixture, k, j, everything) < SAME_CLONE_SD for j in alike):
+            v.call, v.reason = "clonal", f"beside a clone: {v.reason}"
+
+
+def _apart(mixture: Mixture, a: int, b: int, markers: Sequence[int], tube: int | None = None) -> float:
+    """Distance of two components' centres on the marker that parts them most, in SDs; in one tube, or over all."""
+    variance = (np.diag(mixture.cov[a]) + np.diag(mixture.cov[b])) / 2.0
+    centres = mixture.mean if tube is None else mixture.mean + mixture.shift[tube]
+    return float(np.sqrt(((centres[a] - centres[b]) ** 2 / variance)[list(markers)].max(initial=0.0)))
 
 
 def number_clones(mixture: Mixture, verdicts: list[Verdict], blocks) -> None:
@@ -56,11 +91,12 @@ def number_clones(mixture: Mixture, verdicts: list[Verdict], blocks) -> None:
 
 
 def _one_clone(mixture: Mixture, verdicts: list[Verdict], a: int, b: int) -> bool:
+    if verdicts[a].part_of == b or verdicts[b].part_of == a:
+        return True
     one, other = verdicts[a].restriction, verdicts[b].restriction
     if one is not None and other is not None and one.restricted and other.restricted and one.chain != other.chain:
         return False
-    variance = (np.diag(mixture.cov[a]) + np.diag(mixture.cov[b])) / 2.0
-    return bool(((mixture.mean[a] - mixture.mean[b]) ** 2 / variance).max() < SAME_CLONE_SD**2)
+    return _apart(mixture, a, b, range(mixture.mean.shape[1])) < SAME_CLONE_SD
 
 
 def separate_clones(

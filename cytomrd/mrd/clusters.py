@@ -3,7 +3,8 @@
 A clone at 1e-5 is about fifteen events in each of two tubes, among hundreds or thousands of normal plasma cells: a
 compact cluster in every tube, at the same place and of one light chain. The outliers of normal cells, doublets and dead
 cells are scattered. So the mixture starts with the bulk, and a component is added where it raises the likelihood of all
-tubes together the most, as long as the gain is more than chance would give.
+tubes together the most, as long as the gain is more than chance would give; and where a scan (:mod:`cytomrd.mrd.scan`)
+finds a place that the mixture smooths over. Light chains take no part in placing a component: they judge it afterwards.
 """
 
 from __future__ import annotations
@@ -17,23 +18,26 @@ from scipy.spatial import cKDTree
 
 from cytomrd.mrd.light_chain import NORMAL_KAPPA
 from cytomrd.mrd.mixture import MIN_GAIN, Block, Mixture, join_components, log_sum
+from cytomrd.mrd.scan import Place, scan_places
 from cytomrd.mrd.splits import split_components
 
 __all__ = ["fit_clusters"]
 
 # Seeds with less gain than this are not worth a refinement.
 MIN_SEED_GAIN = 6.0
-MAX_ADDED = 26
+MAX_ROUNDS = 12
 MAX_START = 8
 EVENTS_PER_START = 250
-N_NEIGHBOURS, N_QUICK, N_SEEDS, N_REFINED = 30, 400, 100, 5
+N_NEIGHBOURS, N_QUICK, N_SEEDS, N_REFINED = 30, 400, 100, 12
 N_REFINE_STEPS, N_GLOBAL_STEPS, N_LAST_STEPS = 12, 3, 15
 # Where to look: sizes of a clone in events per tube, and its spread against the main population's.
 SIZES = (8.0, 16.0, 40.0, 120.0)
 SCALES = (0.7, 1.1)
-CLONE_PURITY = 0.965
-CHAIN_TYPES = (NORMAL_KAPPA, CLONE_PURITY, 1.0 - CLONE_PURITY)
 SCATTER_SD = 2.0
+# Components added at once must lie this many SDs apart on some marker.
+APART_SD = 2.0
+# A place of the scan is a component already, if one lies this near and holds at most so many times its events.
+PLACED, CROWD, MIN_PLACED = 1.2, 2.2, 8.0
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
@@ -68,16 +72,38 @@ def fit_clusters(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], *, ran
     search_blocks = [b.take(c) for b, c in zip(blocks, chosen, strict=True)]
     totals = np.array([max(b.total, 1.0) for b in blocks])
     neighbours = [_neighbours(search_blocks, t) for t in range(len(search_blocks))]
-    for _ in range(MAX_ADDED):
-        density = [log_sum(mixture.log_parts(t, b)) for t, b in enumerate(search_blocks)]
-        added = _best_addition(_Search(search_blocks, density, totals, neighbours), mixture)
-        if added is None:
+    for _ in range(MAX_ROUNDS):
+        density = [log_sum(mixture.log_parts(t, b, light=False)) for t, b in enumerate(search_blocks)]
+        found = _additions(_Search(search_blocks, density, totals, neighbours), mixture)
+        if not found:
             break
-        # The light chain helps to find a cluster. Its place and shape come from the phenotype alone: else a component
-        # would carve the kappa cells out of a polyclonal population, and the test of restriction would be circular.
-        added = replace(added, kappa=np.full(1, NORMAL_KAPPA))
-        mixture = join_components(mixture, added).fit(blocks, N_GLOBAL_STEPS)
-    return split_components(mixture, blocks).fit(blocks, N_LAST_STEPS)
+        for added in found:
+            mixture = join_components(mixture, added)
+        mixture = mixture.fit(blocks, N_GLOBAL_STEPS)
+    mixture = split_components(mixture, blocks).fit(blocks, N_GLOBAL_STEPS)
+    for place in scan_places(blocks, aberrant):
+        if not _has_component(mixture, place, totals):
+            mixture = join_components(mixture, _component_at(place, totals))
+    return mixture.fit(blocks, N_LAST_STEPS)
+
+
+def _has_component(mixture: Mixture, place: Place, totals: np.ndarray) -> bool:
+    """Whether a component at this place already holds little else."""
+    known = np.isfinite(place.centre)
+    apart = np.abs(mixture.mean[:, known] - place.centre[known]).max(axis=1)
+    size = mixture.weight.T @ totals
+    return bool(((apart < PLACED) & (size < CROWD * max(sum(place.n_inside), MIN_PLACED)) & ~mixture.fixed).any())
+
+
+def _component_at(place: Place, totals: np.ndarray) -> Mixture:
+    """A round component at a place of the scan."""
+    d, n_tubes = len(place.centre), len(totals)
+    weight = min(max(sum(place.n_inside), 4.0) / totals.sum(), 0.5)
+    return Mixture(
+        weight=np.full((n_tubes, 1), weight), mean=np.nan_to_num(place.centre)[None], cov=np.eye(d)[None],
+        shift=np.zeros((n_tubes, 1, d)), kappa=np.full(1, NORMAL_KAPPA), evaluable=np.array([0.9]),
+        fixed=np.zeros(1, bool),
+    )  # fmt: skip
 
 
 def _start(blocks: Sequence[Block], rng: np.random.Generator) -> Mixture:
@@ -138,21 +164,31 @@ def _moments(blocks: Sequence[Block], shares: Sequence[np.ndarray], d: int) -> t
     return mean, np.diag(np.maximum((second - n * mean**2 + 5.0) / (n + 5.0), 0.05))
 
 
-def _best_addition(search: _Search, mixture: Mixture) -> Mixture | None:
-    """The component that raises the likelihood most, as a mixture of one; None where none is worth it."""
+def _additions(search: _Search, mixture: Mixture) -> list[Mixture]:
+    """Components that each raise the likelihood by enough, the best first, none of them near a better one."""
     candidates = sorted(_seed_gains(search), key=lambda c: -c[0])
-    best, best_gain, tried = None, MIN_GAIN, []
-    for gain, tube, row, size, scale, kappa in candidates:
+    tried, refined = [], []
+    for gain, tube, row, size, scale in candidates:
         if gain < MIN_SEED_GAIN or len(tried) >= N_REFINED:
             break
         place = (tube, row)
         if any(_near(search, place, other) for other in tried):
             continue
         tried.append(place)
-        refined, gain = _refine(search, _seed_component(search, mixture, tube, row, size, scale, kappa))
-        if gain > best_gain:
-            best, best_gain = refined, gain
-    return best
+        part, gain = _refine(search, _seed_component(search, mixture, tube, row, size, scale))
+        if gain > MIN_GAIN:
+            refined.append((gain, part))
+    kept: list[Mixture] = []
+    for _, part in sorted(refined, key=lambda r: -r[0]):
+        if all(_apart(part, other) for other in kept):
+            kept.append(part)
+    return kept
+
+
+def _apart(one: Mixture, other: Mixture) -> bool:
+    """Whether two components of one share no events to speak of."""
+    variance = np.diag(one.cov[0]) + np.diag(other.cov[0])
+    return bool(((one.mean[0] - other.mean[0]) ** 2 / variance).max() > APART_SD**2)
 
 
 def _neighbours(blocks: Sequence[Block], tube: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -173,65 +209,53 @@ def _neighbours(blocks: Sequence[Block], tube: int) -> list[tuple[np.ndarray, np
 
 
 def _seed_gains(search: _Search) -> list[tuple]:
-    """Gain of a round cluster at each event, at its best size, spread and light chain.
+    """Gain of a round cluster at each event, at its best size and spread.
 
     Only the nearest events of each tube are looked at, so the gain of a large cluster is understated, never overstated.
-    Returns ``(gain, tube, row, size, scale, kappa)`` of the best events.
+    Returns ``(gain, tube, row, size, scale)`` of the best events.
     """
-    has_chains = any(b.chains is not None for b in search.blocks)
-    light = {
-        kappa: [_log_chain(b, kappa, 0.9) for b in search.blocks]
-        for kappa in (CHAIN_TYPES if has_chains else CHAIN_TYPES[:1])
-    }
     best = []
     for tube, origin in enumerate(search.blocks):
         rows = np.arange(len(origin.x))
         # A quick look at one size and spread leaves the events at which all of them are tried.
-        quick = _gains(search, tube, rows, light, product((1.0,), light, (SIZES[1],)))
+        quick = _gains(search, tube, rows, ((1.0, SIZES[1]),))
         rows = np.array([r for _, r, *_ in sorted(quick, key=lambda g: -g[0])[:N_QUICK]], dtype=np.int64)
-        full = _gains(search, tube, rows, light, product(SCALES, light, SIZES))
+        full = _gains(search, tube, rows, product(SCALES, SIZES))
         best += [(gain, tube, *rest) for gain, *rest in sorted(full, key=lambda g: -g[0])[:N_SEEDS]]
     return best
 
 
-def _gains(search: _Search, tube: int, rows: np.ndarray, light: dict, settings) -> list[tuple]:
-    """Best ``(gain, row, size, scale, kappa)`` of each row over the settings (scale, kappa, size)."""
-    top, how = np.full(len(rows), -np.inf), np.zeros((len(rows), 3))
+def _gains(search: _Search, tube: int, rows: np.ndarray, settings) -> list[tuple]:
+    """Best ``(gain, row, size, scale)`` of each row over the settings (scale, size)."""
+    top, how = np.full(len(rows), -np.inf), np.zeros((len(rows), 2))
     ratios: dict[float, list] = {}
-    for scale, kappa, size in settings:
+    for scale, size in settings:
         if scale not in ratios:
-            ratios[scale] = [_log_ratios(search, tube, rows, other, scale) for other in range(len(search.blocks))]
+            ratios[scale] = [
+                np.exp(np.minimum(_log_ratios(search, tube, rows, other, scale), 60.0))
+                for other in range(len(search.blocks))
+            ]
         gain = np.zeros(len(rows))
-        for other, (events, log_ratio) in enumerate(ratios[scale]):
-            exponent = np.minimum(log_ratio + light[kappa][other][events], 60.0)
-            gain += np.log1p(size / search.totals[other] * np.exp(exponent)).sum(axis=1) - size
+        for other, ratio in enumerate(ratios[scale]):
+            gain += np.log1p(size / search.totals[other] * ratio).sum(axis=1) - size
         better = gain > top
-        top[better], how[better] = gain[better], (size, scale, kappa)
+        top[better], how[better] = gain[better], (size, scale)
     return [(float(g), int(r), *h.tolist()) for g, r, h in zip(top, rows, how, strict=True)]
 
 
-def _log_ratios(
-    search: _Search, tube: int, seeds: np.ndarray, other: int, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest events of another tube, and the log of a round cluster's density there over the mixture's."""
+def _log_ratios(search: _Search, tube: int, seeds: np.ndarray, other: int, scale: float) -> np.ndarray:
+    """Log of a round cluster's density over the mixture's, at the events of another tube that are nearest."""
     rows, squared = (part[seeds] for part in search.neighbours[tube][other])
     shared = np.intersect1d(search.blocks[tube].columns, search.blocks[other].columns).size
     extra = np.setdiff1d(np.arange(search.blocks[other].x.shape[1]), _shared_places(search, tube, other))
     # Markers of the other tube that the seed lacks: taken as unknown, with a wide normal density.
     wide = -0.5 * (search.blocks[other].x[:, extra] ** 2 / 9.0).sum(axis=1)
     constant = shared * (np.log(scale) + 0.5 * LOG_2PI) + extra.size * (np.log(3.0) + 0.5 * LOG_2PI)
-    return rows, -0.5 * squared / scale**2 - constant + (wide - search.log_density[other])[rows]
+    return -0.5 * squared / scale**2 - constant + (wide - search.log_density[other])[rows]
 
 
 def _shared_places(search: _Search, tube: int, other: int) -> np.ndarray:
     return np.flatnonzero(np.isin(search.blocks[other].columns, search.blocks[tube].columns))
-
-
-def _log_chain(block: Block, kappa: float, evaluable: float) -> np.ndarray:
-    if block.chains is None:
-        return np.zeros(len(block.x))
-    table = np.log([1.0 - evaluable, evaluable * kappa, evaluable * (1.0 - kappa), 1.0 - evaluable])
-    return table[block.chains]
 
 
 def _near(search: _Search, one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -241,7 +265,7 @@ def _near(search: _Search, one: tuple[int, int], other: tuple[int, int]) -> bool
     return bool(((a.x[r1][here] - b.x[r2][there]) ** 2).mean() < 1.0) if common.size else False
 
 
-def _seed_component(search, mixture, tube, row, size, scale, kappa) -> Mixture:
+def _seed_component(search, mixture, tube, row, size, scale) -> Mixture:
     """A round component at one event; markers that its tube lacks start at the neighbours' mean in other tubes."""
     d = mixture.mean.shape[1]
     origin = search.blocks[tube]
@@ -259,7 +283,8 @@ def _seed_component(search, mixture, tube, row, size, scale, kappa) -> Mixture:
     n_tubes = len(search.blocks)
     return Mixture(
         weight=np.full((n_tubes, 1), min(size * n_tubes / search.totals.sum(), 0.5)), mean=mean[None], cov=cov[None],
-        shift=np.zeros((n_tubes, 1, d)), kappa=np.array([kappa]), evaluable=np.array([0.9]), fixed=np.zeros(1, bool),
+        shift=np.zeros((n_tubes, 1, d)), kappa=np.array([NORMAL_KAPPA]), evaluable=np.array([0.9]),
+        fixed=np.zeros(1, bool),
     )  # fmt: skip
 
 
@@ -269,7 +294,7 @@ def _refine(search: _Search, part: Mixture) -> tuple[Mixture, float]:
     for step in range(N_REFINE_STEPS + 1):
         shares, gain = [], 0.0
         for tube, block in enumerate(search.blocks):
-            own = part.log_parts(tube, block)[:, 0]
+            own = part.log_parts(tube, block, light=False)[:, 0]
             w = min(part.weight[tube, 0], 0.98)
             total = np.logaddexp(search.log_density[tube] + np.log1p(-w), own)
             gain += float((total - search.log_density[tube]).sum())

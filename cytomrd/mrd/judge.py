@@ -15,11 +15,12 @@ from scipy import stats
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, normal_kappa, restriction
 from cytomrd.mrd.mixture import Block, Mixture
-from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, pattern_frequency, score_antigen
+from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, score_antigen
+from cytomrd.mrd.rarity import expected_together, inside_box
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = ["MIN_CLUSTER", "Facts", "Verdict", "judge_cluster", "judge_clusters"]
+__all__ = ["MAX_SPREAD", "MIN_CLUSTER", "MIN_EVALUABLE", "Facts", "Verdict", "judge_cluster", "judge_clusters"]
 
 # Fewer events than this in all tubes together are no cluster.
 MIN_CLUSTER = 8
@@ -28,32 +29,38 @@ NOT_REPRODUCED_P, NOT_REPRODUCED_FOLD = 1e-4, 4.0
 # Mean spread in SDs of the main population beyond which a component is scatter, not a cluster.
 MAX_SPREAD = 2.2
 # Prior probability of restriction by number of aberrancies: none, one, two, three, four and more.
-PRIOR_RESTRICTED = (0.1, 0.1, 0.5, 0.75, 0.9)
+PRIOR_RESTRICTED = (0.03, 0.03, 0.1, 0.25, 0.5)
+# What the place of a cluster adds to that, in log odds: so much per unit of log (events seen / expected of normal cells
+# there) beyond the usual. Clusters of normal cells seldom pass 2, clones seldom fall short of 3.
+SURPRISE_SLOPE, USUAL_SURPRISE, SURPRISE_RANGE = 1.5, 1.5, (-2.0, 5.0)
+# Events expected are not known better than this.
+MIN_EXPECTED = 0.1
 POLYCLONAL_POSTERIOR = 0.05
 # With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
-AGREEING_POSTERIOR = 0.95
-# Fewer of a cluster's evaluable cells than this with one light chain: normal cells lie among it.
-MIN_PURITY = 0.75
+AGREEING_POSTERIOR = 0.90
 # Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion. Three
 # and more are less common.
 SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
 # Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
-MIN_EVALUABLE = 0.35
-# Without light chains a cluster must hold this many times the normal plasma cells expected with its aberrancies.
-COMMON_IN_NORMAL = 5.0
-# Fewer normal plasma cells than this are no yardstick.
-MIN_NORMAL = 30.0
+MIN_EVALUABLE = 0.65
+# Fewer evaluable events than this in a cluster do not carry a call.
+MIN_CHAINS = 5
+# Mean SDs of the markers that identify plasma cells, from which cells without a light chain may yet be some.
+MIN_MEAN_IDENTITY = -2.0
+# Without light chains a cluster must be more of a surprise than this.
+SURPRISING = 2.5
 
 
 @dataclass
 class Verdict:
-    """The call of one component, what decided it, and its clone's number once it has one."""
+    """The call of one component, what decided it, its clone's number, and the component it is a part of, if any."""
 
     call: str
     reason: str
     antigens: tuple[AntigenScore, ...]
     restriction: Restriction | None
     clone: int = 0
+    part_of: int | None = None
 
 
 def judge_clusters(
@@ -63,11 +70,12 @@ def judge_clusters(
 
     Returns the mixture refitted with the patient's own light-chain ratio, the verdicts, and kappa among normal cells.
     """
-    reference = np.zeros(mixture.n_components, dtype=bool)
+    reference = suspects = np.zeros(mixture.n_components, dtype=bool)
     normal = normal_kappa()
     verdicts: list[Verdict] = []
     for _ in range(3):
-        verdicts = _judge_round(mixture, blocks, view, spec, reference, normal)
+        verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal)
+        suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
         reference = np.array([
             v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
             for v, f in zip(verdicts, mixture.fixed, strict=True)
@@ -75,11 +83,11 @@ def judge_clusters(
         normal = _own_kappa(mixture, blocks, reference)
         ratio = normal[0] / sum(normal)
         mixture = replace(mixture, kappa=np.full(mixture.n_components, ratio)).fit(blocks, 3)
-    verdicts = _judge_round(mixture, blocks, view, spec, reference, normal)
+    verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal)
     return mixture, verdicts, normal[0] / sum(normal)
 
 
-def _judge_round(mixture, blocks, view, spec, reference, normal) -> list[Verdict]:
+def _judge_round(mixture, blocks, view, spec, suspects, reference, normal) -> list[Verdict]:
     shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
     n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
     totals = np.array([b.total for b in blocks])
@@ -91,7 +99,10 @@ def _judge_round(mixture, blocks, view, spec, reference, normal) -> list[Verdict
             for m, a in view.antigens.items()
         )
         n_aberrant = sum(a.aberrant for a in antigens)
-        light = _test_light_chains(mixture, k, blocks, shares, normal, spec, PRIOR_RESTRICTED[min(n_aberrant, 4)])
+        surprise = _surprise(mixture, k, blocks, shares, suspects)
+        prior = _prior_restricted(n_aberrant, surprise)
+        light = _test_light_chains(mixture, k, blocks, shares, normal, spec, prior)
+        identity = _identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view)
         facts = Facts(
             n_events=n[:, k],
             n_aberrant=n_aberrant,
@@ -100,8 +111,11 @@ def _judge_round(mixture, blocks, view, spec, reference, normal) -> list[Verdict
             spread=float(np.sqrt(np.diag(mixture.cov[k]).mean())),
             scatter=bool(mixture.fixed[k]),
             reproduced=_reproduced(n[:, k], totals),
-            identity=_identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view),
-            expected=pattern_frequency(antigens, view.antigens) * float(totals.sum()),
+            identity=bool((identity > -2.0).any()),
+            mean_identity=float(identity.mean()),
+            prior=prior,
+            n_stained=float(sum(n[t, k] for t, b in enumerate(blocks) if b.chains is not None)),
+            surprise=surprise,
         )
         call, reason = judge_cluster(facts, spec)
         verdicts.append(Verdict(call, reason, antigens, light))
@@ -120,7 +134,10 @@ class Facts:
     scatter: bool
     reproduced: bool
     identity: bool
-    expected: float
+    mean_identity: float
+    prior: float
+    n_stained: float
+    surprise: float
 
 
 def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
@@ -132,9 +149,12 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
     if n < MIN_CLUSTER:
         return "normal", f"{n:.1f} events, too few for a cluster"
     measured = light is not None and light.n_evaluable > 0
-    pure = measured and light.purity >= MIN_PURITY
-    if light is not None and facts.evaluable < MIN_EVALUABLE:
-        if facts.n_aberrant >= 3 and facts.identity:
+    beyond = measured and light.n_evaluable >= MIN_CHAINS and _beyond_limits(light, spec)
+    # The place alone must not carry the call: the light chains must have spoken for it.
+    agree = beyond and light.posterior >= max(AGREEING_POSTERIOR, facts.prior)
+    # A few events of another tube's cluster do not show that it has no light chain.
+    if light is not None and facts.evaluable < MIN_EVALUABLE and facts.n_stained >= MIN_CHAINS:
+        if facts.n_aberrant >= 3 and facts.identity and facts.mean_identity > MIN_MEAN_IDENTITY:
             return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
         return "not_plasma_cells", "no light chain"
     if measured and light.posterior < POLYCLONAL_POSTERIOR and not light.by_ratio:
@@ -142,23 +162,30 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
     if not facts.reproduced:
         suspicious = facts.n_aberrant >= 2
         return ("indeterminate" if suspicious else "normal"), f"{count}, but not found alike in the tubes"
-    if pure and light.restricted and facts.n_aberrant >= 2:
+    if beyond and light.restricted and facts.n_aberrant >= 2:
         how = "ratio" if light.by_ratio else "posterior"
         if light.by_ratio and light.by_posterior:
             how = "ratio and posterior"
         return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
     if facts.n_aberrant >= 3 and facts.identity:
-        if pure and light.posterior >= AGREEING_POSTERIOR:
+        if agree:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"
-        if light is None and n > 5.0 * facts.expected:
+        if light is None and facts.surprise > SURPRISING:
             return "clonal", f"{count}; no light chain measured"
-    if measured and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR[min(facts.n_aberrant, 3)]:
+    odd = beyond or facts.surprise > SURPRISING
+    if measured and odd and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR[min(facts.n_aberrant, 3)]:
         return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
     if measured and light.by_ratio and facts.n_aberrant <= 1:
         return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"
-    if light is None and facts.n_aberrant >= 2 and n > 5.0 * facts.expected:
+    if not measured and facts.n_aberrant >= 2 and facts.surprise > SURPRISING:
         return "indeterminate", f"{count}, no light chain measured"
     return "normal", f"{count}" + (f"; {_light_words(light)}" if measured else "")
+
+
+def _beyond_limits(light: Restriction, spec: MrdSpec) -> bool:
+    """Whether the ratio itself lies beyond what is normal; with too few events for a ratio the posterior may decide."""
+    low, high = spec.kappa_lambda_normal
+    return light.n_evaluable < spec.min_light_chain_events or not low <= light.ratio <= high
 
 
 def _light_words(light: Restriction) -> str:
@@ -192,6 +219,27 @@ def _test_light_chains(mixture, k, blocks, shares, normal, spec, prior) -> Restr
     )
 
 
+def _prior_restricted(n_aberrant: int, surprise: float) -> float:
+    prior = PRIOR_RESTRICTED[min(n_aberrant, 4)]
+    log_odds = np.log(prior / (1.0 - prior)) + np.clip(SURPRISE_SLOPE * (surprise - USUAL_SURPRISE), *SURPRISE_RANGE)
+    return float(1.0 / (1.0 + np.exp(-log_odds)))
+
+
+def _surprise(mixture: Mixture, k: int, blocks, shares, suspects: np.ndarray) -> float:
+    """Log of the events of a cluster over those expected of normal cells at its place, in the tube that tells most."""
+    others = suspects.copy()
+    others[k] = True
+    found = []
+    for tube, (block, share) in enumerate(zip(blocks, shares, strict=True)):
+        cols = block.columns
+        centre = (mixture.mean[k] + mixture.shift[tube, k])[cols]
+        inside = inside_box(block.x, centre, np.sqrt(np.diag(mixture.cov[k]))[cols])
+        seen = float((block.weight * share[:, k])[inside.all(axis=1)].sum())
+        expected = expected_together(inside, block.weight * (1.0 - share[:, others].sum(axis=1)))
+        found.append(np.log((seen + MIN_EXPECTED) / (expected + MIN_EXPECTED)))
+    return float(max(found))
+
+
 def _own_kappa(mixture: Mixture, blocks, reference: np.ndarray) -> tuple[float, float]:
     counts = np.zeros(2)
     for tube, block in enumerate(blocks):
@@ -215,13 +263,13 @@ def _reproduced(n: np.ndarray, totals: np.ndarray) -> bool:
     return bool(p > NOT_REPRODUCED_P)
 
 
-def _identity(mean, mixture, reference, n, view: StandardView) -> bool:
-    """False where every marker that identifies plasma cells is far below the normal ones: other cells, by all signs."""
+def _identity(mean, mixture, reference, n, view: StandardView) -> np.ndarray:
+    """SDs from the normal plasma cells on each marker that identifies them; zeros where that is not known."""
     columns = [i for i, m in enumerate(view.markers) if m not in view.antigens]
     if len(columns) < 2 or n[reference].sum() < 30:
-        return True
+        return np.zeros(1)
     share = n[reference] / n[reference].sum()
     centre = share @ mixture.mean[reference][:, columns]
     variance = np.array([np.diag(c)[columns] for c in mixture.cov[reference]])
     sd = np.sqrt(share @ (variance + (mixture.mean[reference][:, columns] - centre) ** 2))
-    return bool(((mean[columns] - centre) / sd > -2.0).any())
+    return (mean[columns] - centre) / sd

@@ -24,8 +24,8 @@ NORMAL_KAPPA_EVENTS = 30.0
 # However many normal cells are counted, a subset of them may lie this far from the rest (SD 0.05 at 0.6).
 MAX_KAPPA_EVENTS = 90.0
 # Purity of a clone: mean 0.94; the rest is doublets and cells stained for both.
-CLONE_PURITY = (16.0, 1.0)
-_GRID = 48
+CLONE_PURITY, CLONE_PURITY_MEAN = (16.0, 1.0), 0.94
+_GRID = 24
 # How much of a cluster is the clone, the rest being normal cells at the same place: all of it, as likely as not.
 CLONE_SHARES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
 CLONE_SHARE_PRIOR = np.array([0.58] + [0.06] * 7)
@@ -73,11 +73,6 @@ class Restriction:
     def n_evaluable(self) -> int:
         """Kappa and lambda events together."""
         return self.n_kappa + self.n_lambda
-
-    @property
-    def purity(self) -> float:
-        """Share of the commoner light chain among the evaluable events; 0 without any."""
-        return max(self.n_kappa, self.n_lambda) / self.n_evaluable if self.n_evaluable else 0.0
 
 
 def label_light_chains(

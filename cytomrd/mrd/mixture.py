@@ -19,7 +19,7 @@ __all__ = ["MIN_GAIN", "Block", "Mixture", "join_components", "log_sum"]
 
 # Prior SD of a component in units of the main population's own SD, and its worth in events per marker.
 PRIOR_SD = 1.0
-PRIOR_EVENTS_PER_MARKER = 1.5
+PRIOR_EVENTS_PER_MARKER = 4.0
 # SD of the shift of one component between tubes, in the same units.
 TUBE_SHIFT_SD = 0.6
 # One more component must raise the log likelihood by this much. Its share, its means and its variances alone, found at
@@ -84,12 +84,14 @@ class Mixture:
         """Log of weight x density of each event under each component, array (n_events, K)."""
         parts = np.empty((len(block.x), self.n_components))
         cols = block.columns
+        factors = np.linalg.cholesky(self.cov[:, cols[:, None], cols])
+        whiten = np.linalg.inv(factors)
+        constant = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1) + 0.5 * len(cols) * _LOG_2PI
+        centres = (self.mean + self.shift[tube])[:, cols]
         for k in range(self.n_components):
-            factor = np.linalg.cholesky(self.cov[k][np.ix_(cols, cols)])
-            centred = block.x - (self.mean[k] + self.shift[tube, k])[cols]
-            white = centred @ np.linalg.inv(factor).T
-            log_det = np.log(np.diag(factor)).sum()
-            parts[:, k] = -0.5 * np.einsum("ij,ij->i", white, white) - log_det - 0.5 * len(cols) * _LOG_2PI
+            white = block.x @ whiten[k].T
+            white -= whiten[k] @ centres[k]
+            parts[:, k] = -0.5 * np.einsum("ij,ij->i", white, white) - constant[k]
         parts += np.log(np.maximum(self.weight[tube], 1e-300))
         if light and block.chains is not None:
             parts += self.log_light(block.chains)
@@ -187,11 +189,14 @@ def log_sum(parts: np.ndarray) -> np.ndarray:
 def _regression(cov: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How the markers seen predict all of them, (D, n_columns), and the covariance left over, (D, D)."""
     d = len(cov)
-    absent = np.setdiff1d(np.arange(d), cols)
+    unseen = np.ones(d, dtype=bool)
+    unseen[cols] = False
+    absent = np.flatnonzero(unseen)
     spread, rest = np.zeros((d, len(cols))), np.zeros((d, d))
     spread[cols, np.arange(len(cols))] = 1.0
     if absent.size:
-        slope = np.linalg.solve(cov[np.ix_(cols, cols)], cov[np.ix_(cols, absent)]).T
+        across = cov[cols[:, None], absent]
+        slope = np.linalg.solve(cov[cols[:, None], cols], across).T
         spread[absent] = slope
-        rest[np.ix_(absent, absent)] = cov[np.ix_(absent, absent)] - slope @ cov[np.ix_(cols, absent)]
+        rest[absent[:, None], absent] = cov[absent[:, None], absent] - slope @ across
     return spread, rest

@@ -6,20 +6,17 @@ What is normal for an antigen, and which departure counts, is the panel's to say
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cytomrd.panel import AntigenSpec
 
-__all__ = ["AntigenScore", "NormalLevel", "pattern_frequency", "score_antigen"]
+__all__ = ["AntigenScore", "NormalLevel", "normal_level", "score_antigen"]
 
 # A cluster's centre this many SDs of the normal cells from their centre is aberrant: less where it lies beyond the
 # cut too, more where it does not (weak expression), in between without a cut.
-SHIFT_BEYOND_CUT, SHIFT_WITHOUT_CUT, SHIFT_SAME_SIDE = 1.5, 2.5, 3.0
-# Fraction of normal plasma cells on the normal side of an antigen for which the panel gives none.
-USUAL_NORMAL = 0.90
+SHIFT_BEYOND_CUT, SHIFT_WITHOUT_CUT, SHIFT_SAME_SIDE = 1.5, 2.5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +114,6 @@ def normal_level(
     centre = float(share @ means[use])
     variance = float(share @ (variances[use] + (means[use] - centre) ** 2))
     return NormalLevel(centre, float(np.sqrt(variance)), total)
-
-
-def pattern_frequency(scores: Sequence[AntigenScore], antigens: Mapping[str, AntigenSpec]) -> float:
-    """Fraction of normal plasma cells expected to show these aberrancies by chance, antigens taken as independent."""
-    frequency = 1.0
-    for score in scores:
-        if not score.aberrant:
-            continue
-        antigen = antigens[score.marker]
-        positive = antigen.normal_fraction_positive
-        if positive is None:
-            frequency *= 1.0 - USUAL_NORMAL
-        else:
-            frequency *= max(0.005, 1.0 - positive if antigen.normal == "+" else positive)
-    return frequency
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cytomrd.errors import QuantificationError
-from cytomrd.mrd.light_chain import label_light_chains
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA, label_light_chains
 from cytomrd.mrd.mixture import Block
 from cytomrd.panel import AntigenSpec, MrdSpec
 
@@ -151,8 +151,35 @@ def standardise(tubes: Sequence[TubeCells], spec: MrdSpec) -> StandardView:
         for v, cols in zip(shifted, columns, strict=True)
     ]
     standard_cuts = {m: float(scales[markers.index(m)].standard(cut)) for m, cut in cuts.items()}
+    for v, cols, found in zip(x, columns, chains, strict=True):
+        if found is not None:
+            _align_chains(v, [standard_cuts.get(markers[c]) for c in cols], found, spec)
     antigens = {a.marker: a for a in spec.antigens if a.marker in markers}
     return StandardView(tuple(tubes), markers, x, columns, finite, chains, standard_cuts, scales, antigens, flags)
+
+
+def _align_chains(x: np.ndarray, cuts: Sequence[float | None], chains: np.ndarray, spec: MrdSpec) -> None:
+    """Bring kappa and lambda cells onto each other, in place, marker by marker on each side of its cut.
+
+    A light chain is the brightest stain of its tube, and what compensation leaves of it moves all cells of that chain
+    on other markers: normal lambda cells then lie a little beside the kappa cells, as a restricted cluster would. Not
+    done where one chain so prevails that a clone may be most of it.
+    """
+    kappa, lam = chains == KAPPA, chains == LAMBDA
+    low, high = spec.kappa_lambda_normal
+    if not low * lam.sum() <= kappa.sum() <= high * lam.sum():
+        return
+    levels = np.linspace(0.1, 0.9, 17)
+    for j, cut in enumerate(cuts):
+        below = np.zeros(len(x), dtype=bool) if cut is None else x[:, j] < cut
+        for side in (below, ~below):
+            one, other = side & kappa, side & lam
+            if min(one.sum(), other.sum()) < MIN_SIDE:
+                continue
+            apart = float(np.median(np.quantile(x[other, j], levels) - np.quantile(x[one, j], levels)))
+            part = one.sum() / (one.sum() + other.sum())
+            x[other, j] -= apart * part
+            x[one, j] += apart * (1.0 - part)
 
 
 def _tube_shifts(values: list[np.ndarray], columns: list[np.ndarray], d: int) -> list[np.ndarray]:

@@ -210,3 +210,15 @@ def test_false_positives_on_negatives(law):
         cells, _ = simulate(LAWS[law], 800 + seed, n_normal=(300, 1500)[seed % 2], reactive=(0, 0.05, 0.1)[seed % 3])
         positive.append(sum(int((label > 0).sum()) for label in call_clones(cells, SPEC).labels))
     assert sum(n >= 20 for n in positive) <= 1
+
+
+def test_spill_of_a_light_chain_is_no_clone():
+    """What compensation leaves of lambda on CD19 and CD56 moves all lambda cells, and only those."""
+    cells, _ = simulate(LAWS["plain"], 21, n_normal=3_000, reactive=0.1)
+    tube = cells[1]
+    values = tube.values.copy()
+    lam = values[:, tube.markers.index("CyIgLambda")] > 0.45
+    for marker, moved in (("CD19", -0.07), ("CD56", 0.07), ("CD27", -0.07)):
+        values[lam, tube.markers.index(marker)] += moved
+    calls = call_clones([cells[0], TubeCells("2", tube.markers, values, tube.cuts)], SPEC)
+    assert sum(int((label > 0).sum()) for label in calls.labels) < 20
