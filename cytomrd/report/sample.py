@@ -113,13 +113,22 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
     if mrd.kappa_lambda_ratio is not None:
         chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else "of all plasma cells"
         yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), chain
-    yield "Limit of blank", plural(mrd.lob_events, "event"), f"positive from {mrd.threshold_events} clonal cells"
+    yield "Limit of blank", plural(mrd.lob_events, "event"), _blank_words(sample)
     if mrd.below_1e_5 is not None:
         yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
     if sample.mrd_fraction_without_qc is not None:
         yield "MRD without time QC", fraction_words(sample.mrd_fraction_without_qc), _difference(sample)
     verdict = str(mrd.hemodilution or "not_assessed")
     yield "Hemodilution", HEMODILUTION.get(verdict, verdict.replace("_", " ")), "marrow-only cells against their range"
+
+
+def _blank_words(sample: SampleResult) -> str:
+    parts = [f"positive from {sample.mrd.threshold_events} clonal cells"]
+    if sample.lob is not None:
+        if sample.lob.high_events is not None:
+            parts.append(f"at most {sample.lob.high_events} with 95% confidence")
+        parts.append(f"source: {sample.lob.source}")
+    return "; ".join(parts)
 
 
 def _difference(sample: SampleResult) -> str:

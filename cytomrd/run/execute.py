@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from cytomrd.errors import CytomrdError
 from cytomrd.panel import Panel
+from cytomrd.run.blanks import Blank
 from cytomrd.run.car_nk_sample import SubjectControl, finish_car_nk, subject_control
 from cytomrd.run.gate_file import GatedFile, gate_file
 from cytomrd.run.memory import admitted_jobs, refusal
 from cytomrd.run.model import RunResult, SampleResult
-from cytomrd.run.mrd_sample import Blank, ClonesOfSample, call_sample, finish_mrd
+from cytomrd.run.mrd_sample import ClonesOfSample, call_sample, finish_mrd
 from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.workers import Task, run_tasks
@@ -175,7 +176,9 @@ def _blanks(samples: list[GatedSample]) -> dict[str, list[Blank]]:
     blanks: dict[str, list[Blank]] = {}
     for sample in samples:
         if sample.clones is not None and sample.planned.role == "negative":
-            blanks.setdefault(sample.planned.files[0].panel_id, []).append(sample.clones.blank)
+            files = [f.result for f in sample.files]
+            blank = sample.clones.as_blank(files, held=any(f.qc.held for f in files))
+            blanks.setdefault(files[0].panel_id, []).append(blank)
     return blanks
 
 

@@ -119,6 +119,7 @@ def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, n_thre
         n_without_qc=n_without_qc,
         volume_keyword=dataset.keywords.get("$VOL"),
         cytometer=dataset.keywords.get("$CYT", ""),
+        cytometer_serial=dataset.keywords.get("$CYTSN", ""),
         acquired_at=acquisition_time(dataset.keywords),
     )
     cuts = {d.name: d.value for d in fitted.decisions if d.value is not None}

@@ -16,6 +16,7 @@ from cytomrd.mrd.clonality import CloneCalls
 from cytomrd.mrd.quantify import MrdResult
 from cytomrd.panel import Panel
 from cytomrd.preprocess.transforms import Transform
+from cytomrd.run.blanks import BlankLimit
 from cytomrd.samplesheet import SampleRow
 
 __all__ = [
@@ -164,6 +165,7 @@ class FileResult:
     n_without_qc: Mapping[str, int] = field(default_factory=dict)
     volume_keyword: str | None = None
     cytometer: str = ""
+    cytometer_serial: str = ""
     acquired_at: datetime | None = None
     matches: tuple[str, ...] = ()
 
@@ -190,6 +192,7 @@ class SampleResult:
     status: str
     files: tuple[FileResult, ...] = ()
     mrd: MrdResult | None = None
+    lob: BlankLimit | None = None
     clones: CloneCalls | None = None
     mrd_fraction_without_qc: float | None = None
     car_nk: CarNkResult | None = None

@@ -7,24 +7,16 @@ from dataclasses import dataclass, replace
 
 from cytomrd.mrd.clonality import CloneCalls, TubeCells, call_clones
 from cytomrd.mrd.hemodilution import HemodilutionResult, assess_hemodilution
-from cytomrd.mrd.limits import limit_of_blank
 from cytomrd.mrd.quantify import quantify_mrd
 from cytomrd.panel import Panel
+from cytomrd.run.blanks import Blank, find_limit, instrument_of
 from cytomrd.run.gate_file import GatedFile
-from cytomrd.run.model import SampleResult
+from cytomrd.run.model import FileResult, SampleResult
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["Blank", "ClonesOfSample", "call_sample", "finish_mrd"]
+__all__ = ["ClonesOfSample", "call_sample", "finish_mrd"]
 
 CELL_ROLES = ("gate", "aberrancy", "light_chain")
-
-
-@dataclass(frozen=True)
-class Blank:
-    """What a negative marrow adds to the limit of blank."""
-
-    n_clonal: int
-    n_nucleated: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +27,17 @@ class ClonesOfSample:
     n_nucleated: dict[str, int]
     fraction_without_qc: float | None
 
-    @property
-    def blank(self) -> Blank:
-        """This sample as a blank."""
-        return Blank(sum(self.calls.n_clonal(t) for t in self.calls.tubes), sum(self.n_nucleated.values()))
+    def as_blank(self, files: Sequence[FileResult], *, held: bool = False) -> Blank:
+        """This sample as a blank, or as one that is set against blanks."""
+        row = files[0].row
+        return Blank(
+            sample_id=row.sample_id,
+            donor=row.subject_id or row.sample_id,
+            instrument=instrument_of(files),
+            n_clonal=sum(self.calls.n_clonal(t) for t in self.calls.tubes),
+            n_nucleated=sum(self.n_nucleated.values()),
+            held=held,
+        )
 
 
 def call_sample(files: Sequence[GatedFile], panel: Panel, settings: RunSettings) -> ClonesOfSample:
@@ -77,16 +76,17 @@ def finish_mrd(
 ) -> SampleResult:
     """Count, set against the limit of blank, and label the plasma cells."""
     row = sample.rows[0]
-    lob_events, about_blank = _lob(panel.id, blanks, sum(clones.n_nucleated.values()), settings)
+    own = clones.as_blank(sample.files)
+    limit = find_limit(own, blanks, given=settings.lob_events.get(panel.id), lod_events=panel.mrd.lod_events)
     result = quantify_mrd(
         clones.calls,
         clones.n_nucleated,
         panel.mrd,
-        lob_events=lob_events,
+        lob_events=limit.lob_events,
         hemodilution=_hemodilution(sample, panel, row.prior_therapy),
         prior_therapy=row.prior_therapy,
         pull=row.pull,
-        flags=tuple(about_blank),
+        flags=(*limit.flags, *_negative_flags(row.role, own.n_clonal, panel.mrd.lod_events)),
     )
     labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
     files = tuple(
@@ -96,22 +96,20 @@ def finish_mrd(
         sample,
         files=files,
         mrd=result,
+        lob=limit,
         clones=clones.calls,
         mrd_fraction_without_qc=clones.fraction_without_qc,
         flags=result.flags,
     )
 
 
-def _lob(panel_id: str, blanks: Sequence[Blank], n_nucleated: int, settings: RunSettings) -> tuple[int, list[str]]:
-    if panel_id in settings.lob_events:
-        return settings.lob_events[panel_id], []
-    usable = [b for b in blanks if b.n_nucleated > 0]
-    if not usable or not n_nucleated:
-        return 0, [
-            "LOB_ASSUMED_0: limit of blank taken as 0; the run has no negative samples and run.toml no lob_events"
-        ]
-    found = limit_of_blank([b.n_clonal for b in usable], [b.n_nucleated for b in usable], at_nucleated=n_nucleated)
-    return found.lob_events, []
+def _negative_flags(role: str, n_clonal: int, lod_events: int) -> tuple[str, ...]:
+    if role != "negative" or n_clonal < lod_events:
+        return ()
+    return (
+        f"NEGATIVE_WITH_CLONE: {n_clonal} events are called clonal in a sample that the samplesheet calls negative: "
+        "look before it counts as a blank",
+    )
 
 
 def _hemodilution(sample: SampleResult, panel: Panel, prior_therapy: tuple[str, ...]) -> HemodilutionResult:

@@ -73,12 +73,22 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
     return {
         **named,
         **_who(sample),
+        **_lob_columns(sample),
         "n_removed_by_qc": sum(f.qc.n_removed_by_time for f in sample.files),
         "mrd_fraction_without_qc": sample.mrd_fraction_without_qc,
         "flags": ";".join(sample.flags),
         "panel": first.panel_id,
         "panel_version": first.panel_version,
         "tubes": ";".join(f.tube for f in sample.files),
+    }
+
+
+def _lob_columns(sample: SampleResult) -> dict[str, object]:
+    lob = sample.lob
+    return {
+        "lob_high_events": lob.high_events if lob is not None else None,
+        "lob_donors": lob.n_donors if lob is not None else None,
+        "lob_source": lob.source if lob is not None else None,
     }
 
 
