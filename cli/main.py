@@ -23,6 +23,7 @@ COMMANDS = {
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),
     "panels": ("cytomrd.cli.panels", "List, show and check panels."),
     "export": ("cytomrd.cli.export", "Export gates (Gating-ML, FlowJo), gated FCS or AnnData of a run."),
+    "validate": ("cytomrd.cli.validate", "Validate MRD in silico: blank, detection, linearity, hit rates."),
     "bench": ("cytomrd.cli.bench", "Measure speed and memory against the peers installed."),
 }
 

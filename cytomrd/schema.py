@@ -14,6 +14,10 @@ from typing import Literal
 __all__ = [
     "CAR_NK",
     "CLUSTERS",
+    "LADDERS",
+    "LADDER_LEVELS",
+    "LADDER_TARGETS",
+    "MIXTURES",
     "MRD",
     "POPULATIONS",
     "QC",
@@ -153,6 +157,78 @@ SPILLOVER_PAIRS = (
     Column("n_negative", "integer", "negatives that they are compared with", "events"),
     Column("residual", "number", "left after compensation, per compensated signal: median of the positives"),
     Column("residual_bright", "number", "the same of their brightest quarter; below 0 is over-compensated"),
+)
+
+_LADDER = (
+    Column("group", "text", "law of simulation, or own files"),
+    Column("n_wanted", "integer", "nucleated cells of each mixture, as asked for", "events"),
+)
+
+MIXTURES = (
+    *_LADDER,
+    Column("level", "number", "clonal cells put in, as a fraction of nucleated cells"),
+    Column("seed", "integer", "number within its level"),
+    Column("blank", "text", "whose marrow"),
+    Column("clone", "text", "whose clonal cells, or which simulated clone"),
+    Column("n_true", "integer", "clonal events in the files", "events"),
+    Column("n_nucleated", "integer", "nucleated cells as gated", "events"),
+    Column("n_plasma_cells", "integer", "plasma cells as gated", "events"),
+    Column("n_clonal", "integer", "events called clonal", "events"),
+    Column("n_right", "integer", "of these, truly clonal", "events"),
+    Column("n_indeterminate", "integer", "events called indeterminate", "events"),
+    Column("fraction", "number", "n_clonal / n_nucleated"),
+    Column("low", "number", "lower end of its 95 % Clopper-Pearson interval"),
+    Column("high", "number", "upper end of its 95 % Clopper-Pearson interval"),
+    Column("error", "text", "why there is no result"),
+)
+
+LADDER_LEVELS = (
+    *_LADDER,
+    Column("level", "number", "clonal cells put in, as a fraction of nucleated cells"),
+    Column("n_runs", "integer", "mixtures"),
+    Column("n_failed", "integer", "mixtures without a result, counted as misses"),
+    Column("n_hits", "integer", "mixtures called positive"),
+    Column("hit_rate", "number", "n_hits / n_runs"),
+    Column("hit_low", "number", "lower end of its exact 95 % interval"),
+    Column("hit_high", "number", "upper end of its exact 95 % interval"),
+    Column("hit_rate_counting", "number", "hit rate that counting alone allows"),
+    Column("mean_clonal", "number", "mean of the events called clonal", "events"),
+    Column("recovery", "number", "mean MRD / level"),
+    Column("recovery_low", "number", "lower end of its 95 % interval"),
+    Column("recovery_high", "number", "upper end of its 95 % interval"),
+    Column("found", "number", "truly clonal events that were called clonal, of all that there were"),
+    Column("wrong", "number", "events called clonal that are none, a mixture", "events"),
+    Column("cv", "number", "coefficient of variation of MRD"),
+    Column("cv_counting", "number", "coefficient of variation that counting alone gives"),
+    Column("coverage", "number", "mixtures whose Clopper-Pearson interval holds the level"),
+    Column("coverage_low", "number", "lower end of its exact 95 % interval"),
+    Column("coverage_high", "number", "upper end of its exact 95 % interval"),
+)
+
+LADDERS = (
+    *_LADDER,
+    Column("threshold", "integer", "events from which a mixture is positive", "events"),
+    Column("n_blanks", "integer", "mixtures of level 0"),
+    Column("n_blanks_positive", "integer", "of these, with as many events as the panel needs to detect"),
+    Column("lob_events", "integer", "limit of blank", "events"),
+    Column("lob_high_events", "integer", "upper 95 % limit of lob_events", "events"),
+    Column("lod_events", "number", "EP17 limit of detection", "events"),
+    Column("false_per_million", "number", "events called clonal in blanks, in a million nucleated cells"),
+    Column("false_low", "number", "lower end of its exact 95 % interval"),
+    Column("false_high", "number", "upper end of its exact 95 % interval"),
+    Column("lod", "number", "lowest level found in at least 95 % of mixtures, as are all above it"),
+    Column("slope", "number", "log10 MRD against log10 level"),
+    Column("slope_low", "number", "lower end of its 95 % interval"),
+    Column("slope_high", "number", "upper end of its 95 % interval"),
+    Column("r_squared", "number", "of the same line"),
+)
+
+LADDER_TARGETS = (
+    *_LADDER,
+    Column("name", "text", "what was asked"),
+    Column("target", "text", "what is wanted"),
+    Column("found", "text", "what was found"),
+    Column("met", "boolean", "whether it was met; empty where too few mixtures tell"),
 )
 
 

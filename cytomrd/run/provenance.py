@@ -6,17 +6,19 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cytomrd import __version__
+from cytomrd.run.ladder_plan import LadderPlan
 from cytomrd.run.model import RunResult
 from cytomrd.run.plan import RunPlan
 from cytomrd.run.results import gates_file
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["describe_run", "fingerprint", "is_current", "write_provenance"]
+__all__ = ["describe_run", "describe_validation", "fingerprint", "is_current", "write_provenance"]
 
 PROVENANCE_NAME = "provenance.json"
 PACKAGES = ("numpy", "scipy", "numba", "anndata", "flowkit", "pandas")
@@ -44,12 +46,38 @@ def describe_run(plan: RunPlan, run: RunResult, settings: RunSettings, *, jobs: 
         "panels": {p.id: {"version": p.version, "sha256": p.sha256} for p in plan.panels.values()},
         "settings": settings.model_dump(),
         "notes": list(run.notes),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": _versions(),
         "host": {"name": platform.node(), "machine": platform.machine(), "system": platform.platform()},
         "jobs": jobs,
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def describe_validation(plan: LadderPlan, *, quick: bool, started: datetime) -> dict:
+    """Everything that a reader needs to trace or repeat a validation."""
+    source = "simulated" if plan.folder is None else str(plan.folder)
+    settings = asdict(plan.settings)
+    if plan.folder is not None:
+        settings = {k: v for k, v in settings.items() if k not in ("laws", "clones")}
+    return {
+        "cytomrd": __version__,
+        "source": source,
+        "short ladder": "yes" if quick else "no",
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
+        "panel": f"{plan.panel.id} {plan.panel.version}",
+        "panel SHA-256": plan.panel.sha256,
+        "run settings": plan.run_settings.model_dump(exclude_none=True),
+        "input SHA-256": dict(plan.inputs),
+        "versions": _versions(),
+        "host": platform.node(),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def _version(package: str) -> str:
