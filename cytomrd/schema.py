@@ -57,6 +57,9 @@ MRD = (
     Column("mrd_fraction", "number", "n_clonal_pc / n_nucleated"),
     Column("ci_low", "number", "lower end of the 95 % Clopper-Pearson interval"),
     Column("ci_high", "number", "upper end of the 95 % Clopper-Pearson interval"),
+    Column("mrd_low_with_gates", "number", "lower end of the 95 % interval with gates and compensation moved too"),
+    Column("mrd_high_with_gates", "number", "upper end of the same"),
+    Column("mrd_sd_gates", "number", "SD of MRD when gates and compensation move within their evidence"),
     Column("lod", "number", "limit of detection that this sample reached"),
     Column("lloq", "number", "lower limit of quantification that this sample reached"),
     Column("lob_events", "integer", "limit of blank used", "events"),
@@ -179,6 +182,8 @@ MIXTURES = (
     Column("fraction", "number", "n_clonal / n_nucleated"),
     Column("low", "number", "lower end of its 95 % Clopper-Pearson interval"),
     Column("high", "number", "upper end of its 95 % Clopper-Pearson interval"),
+    Column("low_with_gates", "number", "lower end of the interval with gates and compensation moved too"),
+    Column("high_with_gates", "number", "upper end of the same"),
     Column("error", "text", "why there is no result"),
 )
 
@@ -188,6 +193,7 @@ LADDER_LEVELS = (
     Column("n_runs", "integer", "mixtures"),
     Column("n_failed", "integer", "mixtures without a result, counted as misses"),
     Column("n_hits", "integer", "mixtures called positive"),
+    Column("n_suspected", "integer", "of the others, those that would be positive with their indeterminate events"),
     Column("hit_rate", "number", "n_hits / n_runs"),
     Column("hit_low", "number", "lower end of its exact 95 % interval"),
     Column("hit_high", "number", "upper end of its exact 95 % interval"),
@@ -203,6 +209,8 @@ LADDER_LEVELS = (
     Column("coverage", "number", "mixtures whose Clopper-Pearson interval holds the level"),
     Column("coverage_low", "number", "lower end of its exact 95 % interval"),
     Column("coverage_high", "number", "upper end of its exact 95 % interval"),
+    Column("coverage_with_gates", "number", "the same of the interval with gates and compensation moved too"),
+    Column("width_with_gates", "number", "width of that interval over the exact one's, mean"),
 )
 
 LADDERS = (

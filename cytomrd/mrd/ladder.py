@@ -43,6 +43,8 @@ class Mixture:
         As called over all tubes; ``n_right`` of the clonal ones are truly clonal.
     fraction, low, high
         MRD with its Clopper-Pearson interval; None without nucleated cells.
+    low_with_gates, high_with_gates
+        The interval that moved gates widen; None where they were not moved.
     error
         Why there is no result, or empty.
     """
@@ -77,6 +79,8 @@ class LevelSummary:
         Mixtures, and those without a result: a failure counts as a miss.
     n_hits, hit_rate, hit_low, hit_high
         Called positive, with the Clopper-Pearson interval.
+    n_suspected
+        Of the others, those that would be positive with their indeterminate events: a person must look.
     hit_rate_counting
         What counting alone allows: the chance that so many nucleated cells hold enough clonal ones.
     recovery, recovery_low, recovery_high
@@ -87,12 +91,15 @@ class LevelSummary:
         Coefficient of variation of MRD, and what counting alone gives; None with fewer than two results.
     coverage, coverage_low, coverage_high
         Mixtures whose exact interval of MRD holds the level.
+    coverage_with_gates, width_with_gates
+        The same of the interval that moved gates widen, and its width over the exact interval's.
     """
 
     level: float
     n_runs: int
     n_failed: int
     n_hits: int
+    n_suspected: int
     hit_rate: float
     hit_low: float
     hit_high: float
@@ -108,6 +115,8 @@ class LevelSummary:
     coverage: float | None
     coverage_low: float | None
     coverage_high: float | None
+    coverage_with_gates: float | None
+    width_with_gates: float | None
 
 
 @dataclass(frozen=True)
@@ -222,6 +231,7 @@ def _poisson_interval(k: int) -> tuple[float, float]:
 
 def _level(level: float, mixtures: list[Mixture], threshold: int) -> LevelSummary:
     done = [m for m in mixtures if not m.error and m.fraction is not None]
+    moved = [m for m in done if m.low_with_gates is not None]
     n_hits = sum(m.n_clonal >= threshold for m in done)
     hit_low, hit_high = clopper_pearson(n_hits, len(mixtures))
     n_true = sum(m.n_true for m in done)
@@ -233,22 +243,29 @@ def _level(level: float, mixtures: list[Mixture], threshold: int) -> LevelSummar
         n_runs=len(mixtures),
         n_failed=len(mixtures) - len(done),
         n_hits=n_hits,
+        n_suspected=sum(m.n_clonal < threshold <= m.n_clonal + m.n_indeterminate for m in done),
         hit_rate=n_hits / len(mixtures),
         hit_low=hit_low,
         hit_high=hit_high,
         hit_rate_counting=float(np.mean([_by_counting(m, threshold) for m in mixtures])),
-        mean_clonal=float(np.mean([m.n_clonal for m in done])) if done else 0.0,
+        mean_clonal=_mean([m.n_clonal for m in done]) or 0.0,
         recovery=recovery[0],
         recovery_low=recovery[1],
         recovery_high=recovery[2],
         found=sum(m.n_right for m in done) / n_true if n_true else None,
-        wrong=float(np.mean([m.n_clonal - m.n_right for m in done])) if done else 0.0,
+        wrong=_mean([m.n_clonal - m.n_right for m in done]) or 0.0,
         cv=_variation([m.fraction for m in done]),
-        cv_counting=float(np.mean([1 / np.sqrt(level * m.n_nucleated) for m in done])) if level and done else None,
+        cv_counting=_mean([1 / np.sqrt(level * m.n_nucleated) for m in done]) if level else None,
         coverage=coverage[0],
         coverage_low=coverage[1],
         coverage_high=coverage[2],
+        coverage_with_gates=_mean([m.low_with_gates <= level <= m.high_with_gates for m in moved]),
+        width_with_gates=_mean([(m.high_with_gates - m.low_with_gates) / (m.high - m.low) for m in moved]),
     )
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _by_counting(mixture: Mixture, threshold: int) -> float:

@@ -116,6 +116,13 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
     yield "Limit of blank", plural(mrd.lob_events, "event"), _blank_words(sample)
     if mrd.below_1e_5 is not None:
         yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
+    if sample.interval_with_gates is not None:
+        yield (
+            "MRD with moved gates",
+            fraction_words(mrd.mrd_fraction, *sample.interval_with_gates),
+            f"counting, cuts and compensation together; {sample.gate_error.fewest:,} to {sample.gate_error.most:,} "
+            f"clonal cells in {sample.gate_error.n_draws} draws within their evidence",
+        )
     if sample.mrd_fraction_without_qc is not None:
         yield "MRD without time QC", fraction_words(sample.mrd_fraction_without_qc), _difference(sample)
     verdict = str(mrd.hemodilution or "not_assessed")

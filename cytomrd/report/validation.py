@@ -147,9 +147,9 @@ def _level(level: float) -> str:
 def _level_table(rung: Rung) -> Table:
     heads = (
         ("Level", True), ("Mixtures", True), ("Called positive", True), ("95% interval", True),
-        ("By counting alone", True), ("Events, mean", True), ("Recovery (95% interval)", True), ("CV", True),
-        ("CV by counting", True), ("Clonal events found", True), ("False events, mean", True),
-        ("Interval holds level", True), ("Without result", True),
+        ("Indeterminate", True), ("By counting alone", True), ("Events, mean", True),
+        ("Recovery (95% interval)", True), ("CV", True), ("CV by counting", True), ("Clonal events found", True),
+        ("False events, mean", True), ("Interval holds level", True), ("With gates", True), ("Without result", True),
     )  # fmt: skip
     return Table(heads, tuple(_level_row(s) for s in rung.levels))
 
@@ -162,9 +162,10 @@ def _level_row(s: LevelSummary) -> tuple[str, ...]:
             recovery += f" ({100 * s.recovery_low:.0f} to {100 * s.recovery_high:.0f}%)"
     return (
         _level(s.level), str(s.n_runs), f"{s.n_hits} ({percent_words(s.hit_rate)})",
-        f"{100 * s.hit_low:.0f} to {100 * s.hit_high:.0f}%", percent_words(s.hit_rate_counting),
+        f"{100 * s.hit_low:.0f} to {100 * s.hit_high:.0f}%", str(s.n_suspected), percent_words(s.hit_rate_counting),
         number_words(s.mean_clonal), recovery, percent_words(s.cv), percent_words(s.cv_counting),
-        percent_words(s.found), number_words(s.wrong), percent_words(s.coverage), str(s.n_failed),
+        percent_words(s.found), number_words(s.wrong), percent_words(s.coverage),
+        percent_words(s.coverage_with_gates), str(s.n_failed),
     )  # fmt: skip
 
 

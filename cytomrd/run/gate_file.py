@@ -16,6 +16,7 @@ from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.margins import upper_margin
+from cytomrd.run.gate_draws import GateDraws, draw_gates
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
@@ -29,12 +30,13 @@ MARGIN = "_upper_margin"
 
 @dataclass(frozen=True, eq=False)
 class GatedFile:
-    """A gated tube, and its rare compartment with and without time QC."""
+    """A gated tube, its rare compartment with and without time QC, and what moved gates do to it (MRD panels)."""
 
     result: FileResult
     rare: RareCells | None
     rare_without_qc: RareCells | None
     cuts: Mapping[str, float]
+    draws: GateDraws | None = None
 
 
 def rare_population(panel: Panel) -> str | None:
@@ -68,7 +70,14 @@ def gate_file(
             random_state=settings.random_state,
             n_threads=n_threads,
         )
-        return _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
+        gated = _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
+        if panel.mrd is None or gated.rare is None or not settings.gate_draws:
+            return gated
+        draws = draw_gates(
+            dataset, fitted, spillover, rare=gated.rare.population, denominator=panel.mrd.nucleated,
+            settings=settings, folder=folder, n_threads=n_threads,
+        )  # fmt: skip
+        return replace(gated, draws=draws)
     except CytomrdError as error:
         error.add_note(f"file {planned.row.file}")
         raise

@@ -13,6 +13,7 @@ from cytomrd.fcs.findings import Finding
 from cytomrd.gating.fit import CutDecision
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.mrd.clonality import CloneCalls
+from cytomrd.mrd.gate_error import GateError95, interval_with_gates
 from cytomrd.mrd.quantify import MrdResult
 from cytomrd.panel import Panel
 from cytomrd.preprocess.transforms import Transform
@@ -193,12 +194,20 @@ class SampleResult:
     files: tuple[FileResult, ...] = ()
     mrd: MrdResult | None = None
     lob: BlankLimit | None = None
+    gate_error: GateError95 | None = None
     clones: CloneCalls | None = None
     mrd_fraction_without_qc: float | None = None
     car_nk: CarNkResult | None = None
     flags: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     panel: Panel | None = None
+
+    @property
+    def interval_with_gates(self) -> tuple[float, float] | None:
+        """The 95 % interval of MRD with counting and moved gates; None where either is not known."""
+        if self.mrd is None or self.mrd.mrd_fraction is None or self.gate_error is None:
+            return None
+        return interval_with_gates(self.mrd.mrd_fraction, self.mrd.ci_low, self.mrd.ci_high, self.gate_error.sd)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from cytomrd.mrd.clonality import CloneCalls, TubeCells, call_clones
+from cytomrd.mrd.gate_error import GateError95, MovedTube, count_moved, label_newcomers
 from cytomrd.mrd.hemodilution import HemodilutionResult, assess_hemodilution
 from cytomrd.mrd.quantify import quantify_mrd
 from cytomrd.panel import Panel
@@ -21,11 +24,12 @@ CELL_ROLES = ("gate", "aberrancy", "light_chain")
 
 @dataclass(frozen=True, eq=False)
 class ClonesOfSample:
-    """Clone calls of a sample, and what MRD would be had time QC left nothing out."""
+    """Clone calls of a sample, what MRD would be had time QC left nothing out, and how it moves with the gates."""
 
     calls: CloneCalls
     n_nucleated: dict[str, int]
     fraction_without_qc: float | None
+    moved: GateError95 | None = None
 
     def as_blank(self, files: Sequence[FileResult], *, held: bool = False) -> Blank:
         """This sample as a blank, or as one that is set against blanks."""
@@ -49,7 +53,26 @@ def call_sample(files: Sequence[GatedFile], panel: Panel, settings: RunSettings)
     else:
         every = {f.result.tube: f.result.n_without_qc.get(panel.mrd.nucleated, nucleated[f.result.tube]) for f in files}
         fraction = _fraction(_call(files, panel, settings, without_qc=True), every)
-    return ClonesOfSample(calls, nucleated, fraction)
+    return ClonesOfSample(calls, nucleated, fraction, _moved(files, panel, calls, nucleated))
+
+
+def _moved(
+    files: Sequence[GatedFile], panel: Panel, calls: CloneCalls, n_nucleated: dict[str, int]
+) -> GateError95 | None:
+    """Counts under moved gates; None where they were not moved."""
+    if any(f.draws is None for f in files):
+        return None
+    tubes = []
+    for file, labels in zip(files, calls.labels, strict=True):
+        draws, cells = file.draws, _tube_cells(file, panel, without_qc=False)
+        columns = [draws.markers.index(m) for m in cells.markers]
+        is_known = np.isin(draws.events, file.rare.events)
+        moved = np.zeros(len(draws.events), dtype=np.int64)
+        moved[is_known] = labels[np.searchsorted(file.rare.events, draws.events[is_known])]
+        moved[~is_known] = label_newcomers(cells.values, labels, draws.transformed[~is_known][:, columns])
+        ratio = draws.denominator_ratio * n_nucleated[file.result.tube]
+        tubes.append(MovedTube(moved, draws.members, ratio))
+    return count_moved(tubes)
 
 
 def _call(files: Sequence[GatedFile], panel: Panel, settings: RunSettings, *, without_qc: bool) -> CloneCalls:
@@ -97,6 +120,7 @@ def finish_mrd(
         files=files,
         mrd=result,
         lob=limit,
+        gate_error=clones.moved,
         clones=clones.calls,
         mrd_fraction_without_qc=clones.fraction_without_qc,
         flags=result.flags,

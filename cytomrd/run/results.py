@@ -74,6 +74,7 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
         **named,
         **_who(sample),
         **_lob_columns(sample),
+        **_gate_columns(sample),
         "n_removed_by_qc": sum(f.qc.n_removed_by_time for f in sample.files),
         "mrd_fraction_without_qc": sample.mrd_fraction_without_qc,
         "flags": ";".join(sample.flags),
@@ -90,6 +91,12 @@ def _lob_columns(sample: SampleResult) -> dict[str, object]:
         "lob_donors": lob.n_donors if lob is not None else None,
         "lob_source": lob.source if lob is not None else None,
     }
+
+
+def _gate_columns(sample: SampleResult) -> dict[str, object]:
+    low, high = sample.interval_with_gates or (None, None)
+    sd = sample.gate_error.sd if sample.gate_error is not None else None
+    return {"mrd_low_with_gates": low, "mrd_high_with_gates": high, "mrd_sd_gates": sd}
 
 
 def _car_nk_row(sample: SampleResult) -> dict[str, object]:

@@ -87,7 +87,7 @@ def _run_mixture(planned: PlannedMixture, panel: Panel, settings: RunSettings, w
         for file, tube in zip(sample.files, tubes, strict=True)
         for cells in file.rare
     )
-    mrd = sample.mrd
+    mrd, with_gates = sample.mrd, sample.interval_with_gates or (None, None)
     return replace(
         planned.described,
         n_true=n_true,
@@ -99,6 +99,8 @@ def _run_mixture(planned: PlannedMixture, panel: Panel, settings: RunSettings, w
         fraction=mrd.mrd_fraction,
         low=mrd.ci_low,
         high=mrd.ci_high,
+        low_with_gates=with_gates[0],
+        high_with_gates=with_gates[1],
     )
 
 
