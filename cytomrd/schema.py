@@ -73,6 +73,8 @@ MRD = (
     Column("n_removed_by_qc", "integer", "events that time QC left out", "events"),
     Column("mrd_fraction_without_qc", "number", "MRD had time QC left nothing out"),
     Column("hemodilution", "text", "verdict on admixture of blood"),
+    Column("tracked_from", "text", "sample_id of the earlier visit whose clone was looked for; empty without one"),
+    Column("n_alike_earlier", "integer", "plasma cells that look like that clone, called or not", "events"),
     Column("flags", "text", "what a reader must know, separated by ;"),
     Column("panel", "text", "panel id"),
     Column("panel_version", "text", "panel version"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from cytomrd.gating.fit import CutDecision
-from cytomrd.run.model import FileResult, PlotAxis, RareCells, RunResult, SampleResult
+from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
+from cytomrd.run.tracking import earlier_samples
 
-__all__ = ["clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of", "on_axes"]
+__all__ = ["clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of"]
 
 # From this share of the clonal cells on one side of the cut an antigen is called + or -; between them +/-.
 CLEAR_SHARE = 0.8
@@ -24,38 +23,9 @@ def kinds_of(sample: SampleResult, labels: np.ndarray) -> tuple[tuple[str, np.nd
     return (("car", labels == 1),)
 
 
-def on_axes(cells: RareCells, axes: Sequence[PlotAxis]) -> np.ndarray | None:
-    """Rare cells on the scales of some axes, array of shape (n, n_axes); None where the cells lack a marker.
-
-    The compensated values go through the axes' own transforms: two visits share a scale only that way.
-    """
-    if any(axis.marker not in cells.markers for axis in axes):
-        return None
-    columns = [axis.transform.apply(cells.compensated[:, cells.markers.index(axis.marker)]) for axis in axes]
-    return np.stack(columns, axis=1)
-
-
-def _order(sample: SampleResult) -> tuple[bool, float, str]:
-    """Visits in time: by day where given, else by collection."""
-    row = sample.rows[0]
-    when = row.collected_at.isoformat() if row.collected_at is not None else ""
-    return (row.day is None, row.day if row.day is not None else 0.0, when)
-
-
 def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tuple[str, RareCells, np.ndarray] | None:
     """The subject's latest earlier visit with clonal cells in the same tube: (visit, cells, mask of the clonal)."""
-    row = sample.rows[0]
-    if not row.subject_id or (row.day is None and row.collected_at is None):
-        return None
-    earlier = [
-        other
-        for other in run.samples
-        if other.rows[0].subject_id == row.subject_id
-        and other.mrd is not None
-        and _order(other)[0] == _order(sample)[0]
-        and _order(other) < _order(sample)
-    ]
-    for other in sorted(earlier, key=_order, reverse=True):
+    for other in earlier_samples(run.samples, sample):
         for tube in other.files:
             if tube.panel_id != file.panel_id or tube.tube != file.tube:
                 continue

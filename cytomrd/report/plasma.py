@@ -8,11 +8,12 @@ import numpy as np
 
 from cytomrd.mrd.clonality import ClusterSummary
 from cytomrd.panel import AntigenSpec
-from cytomrd.report.cells import cut_on, earlier_clone, kinds_of, on_axes
+from cytomrd.report.cells import cut_on, earlier_clone, kinds_of
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_pair
 from cytomrd.report.tables import Table
 from cytomrd.report.words import MISSING, count_words, interval_words, join_words, number_words, percent_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
+from cytomrd.run.tracking import on_axes
 
 __all__ = ["plasma_view"]
 

@@ -114,6 +114,14 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
         chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else "of all plasma cells"
         yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), chain
     yield "Limit of blank", plural(mrd.lob_events, "event"), _blank_words(sample)
+    if sample.track is not None:
+        clonal = sum(t.n_clonal_alike for t in sample.track.tubes)
+        expected = sum(t.n_expected for t in sample.track.tubes)
+        yield (
+            f"Like the clone at {sample.track.visit}",
+            plural(sample.track.n_alike, "plasma cell"),
+            f"{clonal:,} of them called clonal; of the others {number_words(expected, 2)} expected by chance",
+        )
     if mrd.below_1e_5 is not None:
         yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
     if sample.interval_with_gates is not None:

@@ -21,6 +21,7 @@ from cytomrd.run.model import RunResult, SampleResult
 from cytomrd.run.mrd_sample import ClonesOfSample, call_sample, finish_mrd
 from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.settings import RunSettings
+from cytomrd.run.tracking import track_clones
 from cytomrd.run.workers import Task, run_tasks
 
 __all__ = ["execute_plan"]
@@ -68,7 +69,7 @@ def execute_plan(
     ordered = [gated[s.sample_id] for s in plan.samples]
     blanks = _blanks(ordered)
     samples = tuple(_finish(s, plan.panels, controls.get(_control_key(s.planned)), blanks, settings) for s in ordered)
-    return RunResult(folder=str(plan.folder), samples=samples, notes=plan.notes, provenance={})
+    return RunResult(folder=str(plan.folder), samples=track_clones(samples), notes=plan.notes, provenance={})
 
 
 def _control_key(sample: PlannedSample) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from cytomrd.gating.gates import GatingStrategy
 from cytomrd.mrd.clonality import CloneCalls
 from cytomrd.mrd.gate_error import GateError95, interval_with_gates
 from cytomrd.mrd.quantify import MrdResult
+from cytomrd.mrd.tracking import CloneTrack
 from cytomrd.panel import Panel
 from cytomrd.preprocess.transforms import Transform
 from cytomrd.run.blanks import BlankLimit
@@ -195,6 +196,7 @@ class SampleResult:
     mrd: MrdResult | None = None
     lob: BlankLimit | None = None
     gate_error: GateError95 | None = None
+    track: CloneTrack | None = None
     clones: CloneCalls | None = None
     mrd_fraction_without_qc: float | None = None
     car_nk: CarNkResult | None = None

@@ -75,6 +75,8 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
         **_who(sample),
         **_lob_columns(sample),
         **_gate_columns(sample),
+        "tracked_from": sample.track.sample_id if sample.track is not None else None,
+        "n_alike_earlier": sample.track.n_alike if sample.track is not None else None,
         "n_removed_by_qc": sum(f.qc.n_removed_by_time for f in sample.files),
         "mrd_fraction_without_qc": sample.mrd_fraction_without_qc,
         "flags": ";".join(sample.flags),
