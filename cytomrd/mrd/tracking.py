@@ -115,13 +115,13 @@ def track_flags(track: CloneTrack) -> tuple[str, ...]:
     expected, n_earlier = sum(t.n_expected for t in track.tubes), sum(t.n_earlier for t in track.tubes)
     by_chance = f"{expected:.1f} expected by chance"
     flags = [
-        f"TRACKED: {n_alike} of {n_clonal} clonal plasma cells look like the clone at {track.visit} ({n_earlier} "
+        f"TRACKED: {n_alike} of {n_clonal} clonal cells look like the clone at {track.visit} ({n_earlier} "
         f"cells), as do {n_uncalled} others ({by_chance}). No count or threshold was changed by it"
     ]
     chance = float(stats.poisson.sf(n_uncalled - 1, expected))
     if n_uncalled >= MIN_UNCALLED and chance < UNCALLED_P:
         flags.append(
-            f"ALIKE_UNCALLED: {n_uncalled} plasma cells look like the clone at {track.visit} and are not called clonal "
+            f"ALIKE_UNCALLED: {n_uncalled} cells look like the clone at {track.visit} and are not called clonal "
             f"({by_chance}): a person must look. They are not counted"
         )
     moved = dict.fromkeys(word for t in track.tubes for word in t.moved)

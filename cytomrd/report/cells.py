@@ -8,11 +8,16 @@ from cytomrd.gating.fit import CutDecision
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
 from cytomrd.run.tracking import earlier_samples
 
-__all__ = ["clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of"]
+__all__ = ["cell_word", "clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of"]
 
 # From this share of the clonal cells on one side of the cut an antigen is called + or -; between them +/-.
 CLEAR_SHARE = 0.8
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+
+
+def cell_word(sample: SampleResult) -> str:
+    """What one cell of the judged compartment is called: ``plasma cell``, or as the panel says."""
+    return sample.panel.mrd.cell if sample.panel is not None and sample.panel.mrd is not None else "plasma cell"
 
 
 def kinds_of(sample: SampleResult, labels: np.ndarray) -> tuple[tuple[str, np.ndarray], ...]:
