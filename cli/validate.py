@@ -65,12 +65,12 @@ def command(run, out, levels, nucleated, seeds, blanks, laws, clones, seed, quic
     given = {name: value for name, value in chosen.items() if value not in (None, ())}
     settings = LadderSettings(**((QUICK if quick else {}) | given))
     out = out if out is not None else (run / "validation" if run is not None else Path("validation"))
-    if run is None:
-        plan = plan_simulated_ladder(settings)
-    else:
-        plan = plan_own_ladder(run, settings, jobs=jobs)
+
+    def planned():
+        return plan_simulated_ladder(settings) if run is None else plan_own_ladder(run, settings, jobs=jobs)
+
     if dry_run:
-        _show_plan(plan)
+        _show_plan(planned())
         return
     from cytomrd.report.validation import PAGE_NAME, publish_validation
     from cytomrd.run.provenance import describe_validation
@@ -78,6 +78,7 @@ def command(run, out, levels, nucleated, seeds, blanks, laws, clones, seed, quic
     from cytomrd.run.validation import run_ladder
 
     with hold_lock(out):
+        plan = planned()
         with progress_bar("mixing", total=plan.n_nucleated, quiet=quiet) as progress:
             result = run_ladder(plan, jobs=jobs, progress=lambda done, label: progress(done, label=label))
         publish_validation(result, out, describe_validation(plan, quick=quick, started=started))
@@ -95,7 +96,7 @@ def _show_plan(plan) -> None:
 
 def _show(result, page: Path) -> None:
     from cytomrd.fcs.text import printable
-    from cytomrd.report.validation import CAUTION, verdict_words
+    from cytomrd.report.validation import CAUTION, lob_setting, verdict_words
 
     words = {True: "met", False: "NOT MET", None: "open"}
     for c in result.criteria:
@@ -105,6 +106,8 @@ def _show(result, page: Path) -> None:
     failed = sum(bool(m.error) for m in result.mixtures)
     if failed:
         click.echo(f"{failed} mixtures gave no result and count as misses; see the report")
+    for line in lob_setting(result):
+        click.echo(printable(line))
     click.echo()
     click.echo(verdict_words(result).removesuffix(f" {CAUTION}"))
     click.echo(CAUTION)

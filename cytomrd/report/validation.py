@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from cytomrd.report.words import (
 )
 from cytomrd.run.validation import ValidationResult, validation_tables
 
-__all__ = ["CAUTION", "PAGE_NAME", "publish_validation", "render_validation", "verdict_words"]
+__all__ = ["CAUTION", "PAGE_NAME", "lob_setting", "publish_validation", "render_validation", "verdict_words"]
 
 PAGE_NAME = "validation.html"
 CAUTION = "In silico; not clinical concordance."
@@ -35,9 +36,12 @@ _GROUPS = ((False, "held", "Not met"), (None, "other", "Too few mixtures to tell
 
 def publish_validation(result: ValidationResult, out: Path, provenance: Mapping[str, object]) -> None:
     """Write page, tables and provenance into ``out``, each file whole or not at all."""
+    tables = validation_tables(result)
+    hashes = {name: hashlib.sha256(text.encode("utf-8")).hexdigest() for name, text in tables.items()}
+    provenance = {**provenance, "table SHA-256": hashes}
     page = render_validation(result, provenance)
     text = json.dumps(provenance, indent=1) + "\n"
-    write_files(out, {**validation_tables(result), "provenance.json": text, PAGE_NAME: page})
+    write_files(out, {**tables, "provenance.json": text, PAGE_NAME: page})
 
 
 def render_validation(result: ValidationResult, provenance: Mapping[str, object]) -> str:
@@ -190,6 +194,19 @@ def _how(result: ValidationResult) -> list[str]:
         "the clonal cells of a mixture are a Poisson draw around level × nucleated cells, in each tube",
         "a mixture is positive from the panel's number of events, or from the limit of blank + 1 of its own ladder",
         *result.plan.notes,
+        *lob_setting(result),
+    ]
+
+
+def lob_setting(result: ValidationResult) -> list[str]:
+    """How the limit of blank of own negatives is put into a run, for each number of nucleated cells."""
+    if result.plan.folder is None:
+        return []
+    return [
+        f"limit of blank of these negatives at {count_words(r.n_wanted)} nucleated cells, for run.toml once it is "
+        f'approved: lob_events = {{ "{result.plan.panel.id}" = {r.blank.lob_events} }}'
+        for r in result.rungs
+        if r.blank is not None
     ]
 
 

@@ -48,6 +48,7 @@ def plan_own_ladder(folder: Path, settings: LadderSettings, *, jobs: int = 1) ->
     """
     run_settings = read_settings(folder)
     plan = plan_run(folder, strict=run_settings.strict)
+    plan = replace(plan, samples=tuple(s for s in plan.samples if s.assay == "mrd"))
     run = execute_plan(plan, run_settings, jobs=jobs)
     marrows = _own_marrows(plan, run)
     blanks = [m for m in marrows if m.sample.rows[0].role == "negative"]

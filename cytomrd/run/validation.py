@@ -77,7 +77,7 @@ def _run_mixture(planned: PlannedMixture, panel: Panel, settings: RunSettings, w
             files = tuple(rows_to_files(Path(folder), [t.row for t in tubes], panel))
             plan = RunPlan(Path(folder), (PlannedSample("mixture", panel.assay, files),), {panel.id: panel})
             sample = execute_plan(plan, settings).samples[0]
-        except CytomrdError as error:
+        except (CytomrdError, OSError) as error:
             return replace(planned.described, error=f"{type(error).__name__}: {error}")
     n_true = sum(len(t.clonal) for t in tubes)
     if sample.mrd is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 
@@ -63,6 +64,8 @@ def test_a_ladder_of_own_files(own_run, tmp_path):
     assert "not clinical concordance" in said
     known = json.loads((out / "provenance.json").read_text())
     assert set(known["input SHA-256"]) == {"BM.fcs", "N1.fcs", "N2.fcs"}
+    assert 'lob_events = { "euroflow-mm-mrd" = ' in said
+    assert known["table SHA-256"]["mixtures.csv"] == hashlib.sha256((out / "mixtures.csv").read_bytes()).hexdigest()
     for text in (*known["input SHA-256"].values(), known["panel SHA-256"], known["versions"]["numpy"]):
         assert text in page
     assert not re.search(r"\bnan\b|\bNone\b|\d\.\d{7}", re.sub(r"<svg.*?</svg>|data:[^\"]*", "", page))
