@@ -58,7 +58,7 @@ MRD = (
     Column("ci_low", "number", "lower end of the 95 % Clopper-Pearson interval"),
     Column("ci_high", "number", "upper end of the 95 % Clopper-Pearson interval"),
     Column("mrd_low_with_gates", "number", "lower end of the 95 % interval with gates and compensation moved too"),
-    Column("mrd_high_with_gates", "number", "upper end of the same"),
+    Column("mrd_high_with_gates", "number", "upper end of the same, indeterminate cells counted in"),
     Column("mrd_sd_gates", "number", "SD of MRD when gates and compensation move within their evidence"),
     Column("lod", "number", "limit of detection that this sample reached"),
     Column("lloq", "number", "lower limit of quantification that this sample reached"),
@@ -185,7 +185,7 @@ MIXTURES = (
     Column("low", "number", "lower end of its 95 % Clopper-Pearson interval"),
     Column("high", "number", "upper end of its 95 % Clopper-Pearson interval"),
     Column("low_with_gates", "number", "lower end of the interval with gates and compensation moved too"),
-    Column("high_with_gates", "number", "upper end of the same"),
+    Column("high_with_gates", "number", "upper end of the same, indeterminate cells counted in"),
     Column("error", "text", "why there is no result"),
 )
 

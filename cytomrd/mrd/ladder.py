@@ -44,7 +44,7 @@ class Mixture:
     fraction, low, high
         MRD with its Clopper-Pearson interval; None without nucleated cells.
     low_with_gates, high_with_gates
-        The interval that moved gates widen; None where they were not moved.
+        The interval that moved gates and indeterminate cells widen; None where gates were not moved.
     error
         Why there is no result, or empty.
     """

@@ -130,16 +130,21 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
     if mrd.below_1e_5 is not None:
         yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
     if sample.interval_with_gates is not None:
-        yield (
-            "MRD with moved gates",
-            fraction_words(mrd.mrd_fraction, *sample.interval_with_gates),
-            f"counting, cuts and compensation together; {sample.gate_error.fewest:,} to {sample.gate_error.most:,} "
-            f"clonal cells in {sample.gate_error.n_draws} draws within their evidence",
-        )
+        shown = fraction_words(mrd.mrd_fraction, *sample.interval_with_gates)
+        yield "MRD with moved gates", shown, _gates_words(sample)
     if sample.mrd_fraction_without_qc is not None:
         yield "MRD without time QC", fraction_words(sample.mrd_fraction_without_qc), _difference(sample)
     verdict = str(mrd.hemodilution or "not_assessed")
     yield "Hemodilution", HEMODILUTION.get(verdict, verdict.replace("_", " ")), "marrow-only cells against their range"
+
+
+def _gates_words(sample: SampleResult) -> str:
+    error = sample.gate_error
+    unsure = ", up to all indeterminate cells" if sample.mrd.n_indeterminate_pc else ""
+    return (
+        f"counting, cuts and compensation together{unsure}; {error.fewest:,} to {error.most:,} clonal cells in "
+        f"{error.n_draws} draws within their evidence"
+    )
 
 
 def _blank_words(sample: SampleResult) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ import cytomrd as cm
 from cytomrd.cli.main import cytomrd
 from cytomrd.gating.apply import apply_gates
 from cytomrd.gating.perturb import draw_cuts, draw_spillover, loosened, with_cuts
+from cytomrd.mrd.gate_error import GateError95
+from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.run.gate_draws import draw_gates, spillover_sd
+from cytomrd.run.model import SampleResult
 from cytomrd.run.settings import RunSettings
 from cytomrd.simulate import CLONES, LAWS, draw_donor, simulate_marrow_tube
 
@@ -121,3 +125,12 @@ def test_a_run_tells_the_interval_with_gates(tmp_path):
     assert float(moved["mrd_low_with_gates"]) <= float(moved["ci_low"]) * (1 + 1e-9)
     assert float(moved["mrd_high_with_gates"]) >= float(moved["ci_high"]) * (1 - 1e-9)
     assert float(moved["mrd_sd_gates"]) < 0.2 * float(moved["mrd_fraction"])
+
+
+def test_indeterminate_cells_widen_the_upper_end_alone():
+    low, high = clopper_pearson(30, 1_000_000)
+    mrd = SimpleNamespace(
+        mrd_fraction=3e-5, ci_low=low, ci_high=high, n_clonal_pc=30, n_indeterminate_pc=25, n_nucleated=1_000_000
+    )
+    sample = SampleResult("BM", (), "mrd", "done", mrd=mrd, gate_error=GateError95(20, 0.0, 30, 30))
+    assert sample.interval_with_gates == pytest.approx((low, clopper_pearson(55, 1_000_000)[1]))
