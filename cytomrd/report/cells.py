@@ -8,8 +8,11 @@ import numpy as np
 
 from cytomrd.gating.fit import CutDecision
 from cytomrd.run.model import FileResult, PlotAxis, RareCells, RunResult, SampleResult
+from cytomrd.run.plan import PlannedSample
+from cytomrd.run.sealed import SealedSample
+from cytomrd.samplesheet import SampleRow
 
-__all__ = ["clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of", "on_axes"]
+__all__ = ["clone_phenotype", "compared_with", "control_of", "cut_on", "earlier_clone", "kinds_of", "on_axes"]
 
 # From this share of the clonal cells on one side of the cut an antigen is called + or -; between them +/-.
 CLEAR_SHARE = 0.8
@@ -35,27 +38,25 @@ def on_axes(cells: RareCells, axes: Sequence[PlotAxis]) -> np.ndarray | None:
     return np.stack(columns, axis=1)
 
 
-def _order(sample: SampleResult) -> tuple[bool, float, str]:
+def _order(row: SampleRow) -> tuple[bool, float, str]:
     """Visits in time: by day where given, else by collection."""
-    row = sample.rows[0]
     when = row.collected_at.isoformat() if row.collected_at is not None else ""
     return (row.day is None, row.day if row.day is not None else 0.0, when)
+
+
+def _is_earlier(other: SampleRow, row: SampleRow) -> bool:
+    """Whether both are visits of one subject, placed in time in the same way, and ``other`` comes before."""
+    if not row.subject_id or (row.day is None and row.collected_at is None):
+        return False
+    order, before = _order(row), _order(other)
+    return other.subject_id == row.subject_id and before[0] == order[0] and before < order
 
 
 def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tuple[str, RareCells, np.ndarray] | None:
     """The subject's latest earlier visit with clonal cells in the same tube: (visit, cells, mask of the clonal)."""
     row = sample.rows[0]
-    if not row.subject_id or (row.day is None and row.collected_at is None):
-        return None
-    earlier = [
-        other
-        for other in run.samples
-        if other.rows[0].subject_id == row.subject_id
-        and other.mrd is not None
-        and _order(other)[0] == _order(sample)[0]
-        and _order(other) < _order(sample)
-    ]
-    for other in sorted(earlier, key=_order, reverse=True):
+    earlier = [o for o in run.samples if o.mrd is not None and _is_earlier(o.rows[0], row)]
+    for other in sorted(earlier, key=lambda o: _order(o.rows[0]), reverse=True):
         for tube in other.files:
             if tube.panel_id != file.panel_id or tube.tube != file.tube:
                 continue
@@ -64,6 +65,28 @@ def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tup
                 if mask.any():
                     return other.rows[0].visit or other.sample_id, cells, mask
     return None
+
+
+Gated = tuple[PlannedSample, SealedSample]
+
+
+def compared_with(sample: PlannedSample, subject: Sequence[Gated]) -> tuple[Gated, ...]:
+    """The samples whose cells are drawn beside those of a sample, in the order given.
+
+    ``subject`` are the gated samples of its subject. Among them are the controls, and of each tube the latest earlier
+    visit with clonal cells: what :func:`control_of` and :func:`earlier_clone` then choose among all samples, they
+    choose among these.
+    """
+    row = sample.files[0].row
+    needed = {p.sample_id for p, _ in subject if p.role in CONTROL_ROLES and sample.assay == "car_nk"}
+    earlier = [(p, s) for p, s in subject if _is_earlier(p.files[0].row, row)]
+    missing = {(f.panel_id, f.tube) for f in sample.files}
+    for other, sealed in sorted(earlier, key=lambda pair: _order(pair[0].files[0].row), reverse=True):
+        clonal = {(f.panel_id, f.tube) for f in other.files if sealed.summary.get("n_clonal", {}).get(f.tube)}
+        if clonal & missing:
+            needed.add(other.sample_id)
+            missing -= clonal
+    return tuple((p, s) for p, s in subject if p.sample_id in needed and p.sample_id != sample.sample_id)
 
 
 def control_of(run: RunResult, sample: SampleResult) -> tuple[str, RareCells] | None:

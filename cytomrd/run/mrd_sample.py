@@ -11,10 +11,10 @@ from cytomrd.mrd.limits import limit_of_blank
 from cytomrd.mrd.quantify import quantify_mrd
 from cytomrd.panel import Panel
 from cytomrd.run.gate_file import GatedFile
-from cytomrd.run.model import SampleResult
+from cytomrd.run.model import FileResult, SampleResult
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["Blank", "ClonesOfSample", "call_sample", "finish_mrd"]
+__all__ = ["Blank", "ClonesOfSample", "call_sample", "finish_mrd", "label_cells"]
 
 CELL_ROLES = ("gate", "aberrancy", "light_chain")
 
@@ -36,9 +36,9 @@ class ClonesOfSample:
     fraction_without_qc: float | None
 
     @property
-    def blank(self) -> Blank:
-        """This sample as a blank."""
-        return Blank(sum(self.calls.n_clonal(t) for t in self.calls.tubes), sum(self.n_nucleated.values()))
+    def n_clonal(self) -> dict[str, int]:
+        """Clonal plasma cells by tube."""
+        return {t: self.calls.n_clonal(t) for t in self.calls.tubes}
 
 
 def call_sample(files: Sequence[GatedFile], panel: Panel, settings: RunSettings) -> ClonesOfSample:
@@ -75,7 +75,7 @@ def _fraction(calls: CloneCalls, n_nucleated: dict[str, int]) -> float | None:
 def finish_mrd(
     sample: SampleResult, clones: ClonesOfSample, panel: Panel, blanks: Sequence[Blank], settings: RunSettings
 ) -> SampleResult:
-    """Count, set against the limit of blank, and label the plasma cells."""
+    """Count, and set against the limit of blank."""
     row = sample.rows[0]
     lob_events, about_blank = _lob(panel.id, blanks, sum(clones.n_nucleated.values()), settings)
     result = quantify_mrd(
@@ -88,18 +88,19 @@ def finish_mrd(
         pull=row.pull,
         flags=tuple(about_blank),
     )
-    labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
-    files = tuple(
-        replace(f, rare=tuple(replace(cells, labels=labels[f.tube]) for cells in f.rare)) for f in sample.files
-    )
     return replace(
         sample,
-        files=files,
         mrd=result,
         clones=clones.calls,
         mrd_fraction_without_qc=clones.fraction_without_qc,
         flags=result.flags,
     )
+
+
+def label_cells(files: Sequence[FileResult], clones: ClonesOfSample) -> tuple[FileResult, ...]:
+    """The tubes with the clone of each plasma cell."""
+    labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
+    return tuple(replace(f, rare=tuple(replace(cells, labels=labels[f.tube]) for cells in f.rare)) for f in files)
 
 
 def _lob(panel_id: str, blanks: Sequence[Blank], n_nucleated: int, settings: RunSettings) -> tuple[int, list[str]]:

@@ -11,22 +11,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cytomrd import __version__
+from cytomrd.run.execute import GatedRun
 from cytomrd.run.model import RunResult
-from cytomrd.run.plan import RunPlan
 from cytomrd.run.results import gates_file
-from cytomrd.run.settings import RunSettings
+from cytomrd.run.sealed import canonical, file_sha256
+from cytomrd.run.workers import Failed
 
-__all__ = ["describe_run", "fingerprint", "is_current", "write_provenance"]
+__all__ = ["describe_run", "fingerprint", "read_current", "write_provenance"]
 
 PROVENANCE_NAME = "provenance.json"
 PACKAGES = ("numpy", "scipy", "numba", "anndata", "flowkit", "pandas")
 
 
-def describe_run(plan: RunPlan, run: RunResult, settings: RunSettings, *, jobs: int, started: datetime) -> dict:
+def describe_run(run: GatedRun, result: RunResult, *, jobs: int, started: datetime) -> dict:
     """Everything that a reader needs to trace or repeat the run, without the hashes of its outputs."""
+    plan = run.plan
     return {
         "cytomrd": __version__,
-        "fingerprint": fingerprint(plan, settings),
+        "fingerprint": fingerprint(run),
         "inputs": [
             {
                 "sample_id": s.sample_id,
@@ -37,13 +39,14 @@ def describe_run(plan: RunPlan, run: RunResult, settings: RunSettings, *, jobs: 
                 "tube": f.tube,
                 "gates": gates_file(s, f),
             }
-            for s in run.samples
+            for s in result.samples
             for f in s.files
         ],
-        "failed": [{"sample_id": s.sample_id, "errors": list(s.errors)} for s in run.samples if s.errors],
+        "failed": [{"sample_id": s.sample_id, "errors": list(s.errors)} for s in result.samples if s.errors],
+        "held": [s.sample_id for s in result.samples if s.status == "held"],
         "panels": {p.id: {"version": p.version, "sha256": p.sha256} for p in plan.panels.values()},
-        "settings": settings.model_dump(),
-        "notes": list(run.notes),
+        "settings": run.settings.model_dump(),
+        "notes": [*result.notes, *run.redone],
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "host": {"name": platform.node(), "machine": platform.machine(), "system": platform.platform()},
         "jobs": jobs,
@@ -59,32 +62,19 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def fingerprint(plan: RunPlan, settings: RunSettings) -> str:
-    """SHA-256 over what decides the results: samplesheet rows, file contents, panels, settings, version."""
-    digest = hashlib.sha256()
-    parts = [__version__, settings.model_dump_json()]
-    if settings.spillover is not None:
-        parts.append(_file_sha256(plan.folder / settings.spillover))
-    for panel in sorted(plan.panels.values(), key=lambda p: p.id):
-        parts.append(f"{panel.id} {panel.sha256}")
-    for sample in plan.samples:
-        for file in sample.files:
-            content = _file_sha256(file.path) if file.path.is_file() else "absent"
-            parts.append(f"{file.row!r} {content}")
-    for part in parts:
-        digest.update(part.encode() + b"\0")
+def fingerprint(run: GatedRun) -> str:
+    """SHA-256 over what decides the results: what each sample was made from or why it failed, and its rows."""
+    digest = hashlib.sha256(canonical([run.settings.model_dump(), list(run.plan.notes)]))
+    for planned, sealed in run.pairs:
+        made_from = list(sealed.reasons) if isinstance(sealed, Failed) else sealed.made_from
+        digest.update(canonical([[repr(f.row) for f in planned.files], made_from]))
     return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_provenance(description: Mapping[str, object], folder: Path) -> None:
     """Write ``provenance.json`` with the hash of every result file beside it."""
     outputs = {
-        path.relative_to(folder).as_posix(): _file_sha256(path)
+        path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != PROVENANCE_NAME
     }
@@ -92,12 +82,13 @@ def write_provenance(description: Mapping[str, object], folder: Path) -> None:
     (folder / PROVENANCE_NAME).write_text(text + "\n", "utf-8")
 
 
-def is_current(out: Path, plan: RunPlan, settings: RunSettings) -> bool:
-    """True where ``out`` holds the finished results of this very plan, unchanged since."""
+def read_current(out: Path, run: GatedRun) -> dict | None:
+    """The provenance of ``out`` where it holds the results of this very run, unchanged since."""
     try:
         known = json.loads((out / PROVENANCE_NAME).read_text("utf-8"))
-        if known["fingerprint"] != fingerprint(plan, settings):
-            return False
-        return all(_file_sha256(out / name) == sha256 for name, sha256 in known["outputs"].items())
+        if known["fingerprint"] != fingerprint(run):
+            return None
+        whole = all(file_sha256(out / name) == sha256 for name, sha256 in known["outputs"].items())
+        return known if whole else None
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cytomrd.errors import RunError, RunLockedError
+from cytomrd.errors import RunError, RunLockedError, StorageError
+from cytomrd.run.sealed import sync_folder
 
-__all__ = ["check_results_folder", "hold_lock", "staged_file", "staged_folder"]
+__all__ = ["check_results_folder", "hold_lock", "sample_store", "staged_file", "staged_folder"]
 
 # What shows that a folder is one of results; and what other commands may have put there before.
 MARK, OTHERS = "provenance.json", {"clusters"}
@@ -79,6 +80,22 @@ def hold_lock(out: Path) -> Iterator[None]:
         lock.release()
 
 
+def sample_store(out: Path) -> Path:
+    """The folder of finished samples, beside the results: it outlives them, so that a run can go on.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be made.
+    """
+    store = out.parent / f".{out.name}.samples"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{store}: cannot be made: {error.strerror or error}") from error
+    return store
+
+
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -94,7 +111,7 @@ def staged_folder(out: Path) -> Iterator[Path]:
     try:
         yield stage
         stage.chmod(0o755)
-        _sync(stage)
+        sync_folder(stage)
         old = None
         if out.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
@@ -120,14 +137,3 @@ def staged_file(target: Path) -> Iterator[Path]:
         stage.replace(target)
     finally:
         stage.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    # a rename that outlives its content after a power cut would be half a result
-    for path in folder.rglob("*"):
-        if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
