@@ -13,7 +13,7 @@ from cytomrd.cli.options import memory_mb
 from cytomrd.cli.progress import progress_bar
 
 EXIT_SOME_FAILED, EXIT_SOME_HELD = 4, 5
-# Loaded once, before workers begin as copies.
+# Loaded once, while this process plans; workers begin as copies of the process that did.
 WORKERS_NEED = ("cytomrd.report.parts", "anndata")
 log = logging.getLogger("cytomrd")
 
@@ -51,12 +51,15 @@ def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run,
     from cytomrd.run.plan import plan_run
     from cytomrd.run.settings import read_settings
     from cytomrd.run.staging import check_results_folder
+    from cytomrd.run.workers import load_ahead
 
     _set_up_log(log_format, quiet, verbose)
     started = datetime.now(UTC)
     out = out if out is not None else run / "results"
     check_results_folder(out, run)
     settings = read_settings(run, random_state=seed, strict=strict)
+    if not dry_run:
+        load_ahead(WORKERS_NEED)
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:
         _show_plan(plan, jobs, max_memory)
@@ -66,17 +69,18 @@ def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run,
 
 def _gate(ctx, plan, settings, out: Path, *, jobs: int, max_memory, force: bool, quiet: bool, started) -> None:
     from cytomrd.run.execute import gate_plan
+    from cytomrd.run.lock import hold_lock
     from cytomrd.run.memory import admitted_jobs
     from cytomrd.run.provenance import describe_run, read_current
     from cytomrd.run.sealed import SealedSample, clear_unsealed
-    from cytomrd.run.staging import hold_lock, sample_store
+    from cytomrd.run.staging import sample_store
     from cytomrd.run.workers import LocalPool
 
     jobs = admitted_jobs(plan, jobs, max_memory)
     with (
-        hold_lock(out),
+        hold_lock(out) as check,
         progress_bar("gating", total=plan.n_events, quiet=quiet) as progress,
-        LocalPool(jobs, preload=WORKERS_NEED) as pool,
+        LocalPool(jobs) as pool,
     ):
         done = 0
 
@@ -100,7 +104,12 @@ def _gate(ctx, plan, settings, out: Path, *, jobs: int, max_memory, force: bool,
         from cytomrd.report.publish import publish
 
         published = publish(
-            run, out, store, pool=pool, describe=lambda result: describe_run(run, result, jobs=jobs, started=started)
+            run,
+            out,
+            store,
+            pool=pool,
+            describe=lambda result: describe_run(run, result, jobs=jobs, started=started),
+            check=check,
         )
         clear_unsealed(store, keep={s.folder for s in run.samples if isinstance(s, SealedSample)})
     result = published.result

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cytomrd.errors import StorageError
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.panel import Panel
 from cytomrd.report.render import render_article
@@ -18,7 +17,7 @@ from cytomrd.run.model import RunResult, SampleResult
 from cytomrd.run.mrd_sample import Blank
 from cytomrd.run.plan import PlannedSample
 from cytomrd.run.results import sample_folder
-from cytomrd.run.sealed import SealedSample
+from cytomrd.run.sealed import SealedSample, storage_errors
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.workers import Failed
 
@@ -54,13 +53,11 @@ def write_part(job: PartJob) -> Part:
     others = tuple(_finished(job, *pair) for pair in job.compared)
     verdict = describe_sample(sample)
     article = render_article(RunResult("", (sample, *others), (), {}), sample, verdict, job.anchor)
-    try:
+    with storage_errors(job.results):
         job.article.write_text(article, "utf-8")
         if isinstance(job.sealed, SealedSample):
             own = job.results / sample_folder(sample.sample_id)
             shutil.copytree(job.sealed.folder / RESULT_FILES, own, dirs_exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{job.results}: cannot be written: {error.strerror or error}") from error
     return Part(_without_events(sample), verdict)
 
 

@@ -16,7 +16,7 @@ from cytomrd.run.execute import GatedRun
 from cytomrd.run.model import RunResult
 from cytomrd.run.provenance import write_provenance
 from cytomrd.run.results import result_tables, write_tables
-from cytomrd.run.sealed import SealedSample
+from cytomrd.run.sealed import UNFINISHED, SealedSample, storage_errors
 from cytomrd.run.staging import staged_folder
 from cytomrd.run.workers import Failed, Pool, Task, run_tasks
 
@@ -32,13 +32,29 @@ class PublishedRun:
 
 
 def publish(
-    run: GatedRun, out: Path, store: Path, *, pool: Pool, describe: Callable[[RunResult], Mapping[str, object]]
+    run: GatedRun,
+    out: Path,
+    store: Path,
+    *,
+    pool: Pool,
+    describe: Callable[[RunResult], Mapping[str, object]],
+    check: Callable[[], None],
 ) -> PublishedRun:
     """Write the results folder; it takes the place of an older one only when every file is written.
 
-    Each sample's part is made by the workers; here the parts are joined. ``describe`` gives the provenance.
+    Each sample's part is made by the workers; here the parts are joined. ``describe`` gives the provenance, ``check``
+    raises where the folder is no longer ours to write.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written; the older one stays, and so do finished samples.
     """
-    with staged_folder(out) as stage, tempfile.TemporaryDirectory(dir=store, prefix=".articles-") as articles:
+    with (
+        storage_errors(out),
+        staged_folder(out) as stage,
+        tempfile.TemporaryDirectory(dir=store, prefix=UNFINISHED) as articles,
+    ):
         jobs = _jobs(run, Path(articles), stage)
         parts = _parts(jobs, pool)
         result = RunResult(str(run.plan.folder), tuple(p.sample for p in parts), run.plan.notes, {})
@@ -49,6 +65,7 @@ def publish(
         with (stage / "report.html").open("w", encoding="utf-8", newline="") as page:
             page.writelines(render_page(result, verdicts, lambda i: jobs[i].article.read_text("utf-8")))
         write_provenance(result.provenance, stage)
+        check()
     return PublishedRun(result, verdicts)
 
 

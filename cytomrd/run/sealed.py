@@ -12,12 +12,24 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cytomrd.errors import StorageError
 
-__all__ = ["SealedSample", "canonical", "clear_unsealed", "file_sha256", "find_sealed", "seal_sample", "sync_folder"]
+__all__ = [
+    "UNFINISHED",
+    "SealedSample",
+    "canonical",
+    "clear_unsealed",
+    "file_sha256",
+    "find_sealed",
+    "seal_sample",
+    "storage_errors",
+    "sync_folder",
+    "sync_path",
+]
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished-"
@@ -66,7 +78,7 @@ def seal_sample(
         If the folder cannot be written: a full disk, a folder that is read-only.
     """
     name = hashlib.sha256(canonical([sample_id, made_from])).hexdigest()[:32]
-    try:
+    with storage_errors(store):
         stage = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
         try:
             summary = write(stage)
@@ -76,12 +88,22 @@ def seal_sample(
             (stage / MANIFEST).write_bytes(canonical(sealed))
             sync_folder(stage)
             _take_place(stage, store / name)
-            _sync(store)
+            sync_path(store)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
-    except OSError as error:
-        raise StorageError(f"{store}: cannot be written: {error.strerror or error}") from error
     return SealedSample(store / name, sample_id, made_from, summary, files)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Say of an error of the system within that results cannot be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror or error}; finished samples are kept: mend that, and run the "
+            "same command again"
+        ) from error
 
 
 def _take_place(stage: Path, target: Path) -> None:
@@ -131,11 +153,12 @@ def file_sha256(path: Path) -> str:
 def sync_folder(folder: Path) -> None:
     """Bring a folder and all in it to the disk: a rename that outlives its content would be half a result."""
     for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+        sync_path(path)
+    sync_path(folder)
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Bring one file, or the names in one folder, to the disk."""
     if path.is_dir() and os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from cytomrd.errors import CytomrdError, StorageError
 
-__all__ = ["THREAD_SETTINGS", "Failed", "LocalPool", "Pool", "Task", "attempt", "run_tasks"]
+__all__ = ["THREAD_SETTINGS", "Failed", "LocalPool", "Pool", "Task", "attempt", "load_ahead", "run_tasks"]
 
 THREAD_SETTINGS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
@@ -99,23 +99,26 @@ def attempt(function: Callable, arguments: tuple) -> object:
         return Failed((f"internal error, please report: {type(error).__name__}: {error}\n{where}",))
 
 
+def _can_fork() -> bool:
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def load_ahead(modules: Sequence[str]) -> None:
+    """Load what workers need in a process that they will begin as copies of; this one goes on meanwhile."""
+    if _can_fork():
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload(list(modules))
+        with _one_thread_each():
+            forkserver.ensure_running()
+
+
 class LocalPool:
-    """Worker processes of this machine, started as tasks come; use it as a context manager.
+    """Worker processes of this machine, started as tasks come; use it as a context manager."""
 
-    Parameters
-    ----------
-    size
-        How many.
-    preload
-        Modules that every worker needs: loaded once, where workers can begin as copies of a process that did.
-    """
-
-    def __init__(self, size: int, *, preload: Sequence[str] = ()):
+    def __init__(self, size: int):
         self.size = size
-        forks = "forkserver" in multiprocessing.get_all_start_methods()
-        self._context = multiprocessing.get_context("forkserver" if forks else "spawn")
-        if forks:
-            self._context.set_forkserver_preload(list(preload))
+        self._context = multiprocessing.get_context("forkserver" if _can_fork() else "spawn")
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> LocalPool:

@@ -26,7 +26,7 @@ def plan_of(*n_events: int) -> RunPlan:
 
 def test_jobs_are_fewer_where_they_would_hold_too_much():
     plan = plan_of(5_000_000, 5_000_000, 1000, 1000)
-    for allowed in (700, 1000, 1400, 2000, 4000):
+    for allowed in (1000, 1400, 1800, 2400, 4000):
         jobs = admitted_jobs(plan, 4, allowed)
         assert plan_memory_mb(plan, jobs) <= allowed
         assert jobs == 4 or plan_memory_mb(plan, jobs + 1) > allowed
