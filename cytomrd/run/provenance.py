@@ -15,9 +15,19 @@ from cytomrd.run.execute import GatedRun
 from cytomrd.run.model import RunResult
 from cytomrd.run.results import gates_file
 from cytomrd.run.sealed import canonical, file_sha256
+from cytomrd.run.settings import SETTINGS_NAME
 from cytomrd.run.workers import Failed
+from cytomrd.samplesheet import SAMPLESHEET_NAME
 
-__all__ = ["describe_run", "fingerprint", "read_current", "write_provenance"]
+__all__ = [
+    "PROVENANCE_NAME",
+    "chain_of",
+    "describe_run",
+    "fingerprint",
+    "provenance_bytes",
+    "read_current",
+    "write_provenance",
+]
 
 PROVENANCE_NAME = "provenance.json"
 PACKAGES = ("numpy", "scipy", "numba", "anndata", "flowkit", "pandas")
@@ -44,7 +54,11 @@ def describe_run(run: GatedRun, result: RunResult, *, jobs: int, started: dateti
         ],
         "failed": [{"sample_id": s.sample_id, "errors": list(s.errors)} for s in result.samples if s.errors],
         "held": [s.sample_id for s in result.samples if s.status == "held"],
-        "panels": {p.id: {"version": p.version, "sha256": p.sha256} for p in plan.panels.values()},
+        "run_files": _run_files(run),
+        "panels": {
+            p.id: {"version": p.version, "sha256": p.sha256, "file": name if name != p.id else ""}
+            for name, p in sorted(plan.panels.items(), key=lambda item: item[0] != item[1].id)
+        },
         "settings": run.settings.model_dump(),
         "notes": [*result.notes, *run.redone],
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
@@ -62,6 +76,13 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def _run_files(run: GatedRun) -> dict[str, str]:
+    """Name to SHA-256 of what a person wrote into the run folder: sheet, choices, matrix, panels."""
+    folder = run.plan.folder
+    names = [SAMPLESHEET_NAME, SETTINGS_NAME, run.settings.spillover, *run.plan.panels]
+    return {name: file_sha256(folder / name) for name in sorted(filter(None, names)) if (folder / name).is_file()}
+
+
 def fingerprint(run: GatedRun) -> str:
     """SHA-256 over what decides the results: what each sample was made from or why it failed, and its rows."""
     digest = hashlib.sha256(canonical([run.settings.model_dump(), list(run.plan.notes)]))
@@ -72,14 +93,33 @@ def fingerprint(run: GatedRun) -> str:
 
 
 def write_provenance(description: Mapping[str, object], folder: Path) -> None:
-    """Write ``provenance.json`` with the hash of every result file beside it."""
+    """Write ``provenance.json`` with the hash of every result file beside it, and the chain over all of it."""
     outputs = {
         path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != PROVENANCE_NAME
     }
-    text = json.dumps({**description, "outputs": outputs}, indent=1, ensure_ascii=True)
-    (folder / PROVENANCE_NAME).write_text(text + "\n", "utf-8")
+    record = {**description, "outputs": outputs}
+    (folder / PROVENANCE_NAME).write_bytes(provenance_bytes(record | {"chain": chain_of(record)}))
+
+
+def provenance_bytes(record: Mapping[str, object]) -> bytes:
+    """A provenance as its file holds it, in this one form."""
+    return json.dumps(record, indent=1, ensure_ascii=True).encode("ascii") + b"\n"
+
+
+def chain_of(record: Mapping[str, object]) -> list[dict[str, str]]:
+    """One link an entry, each the SHA-256 of the link before it and of the entry.
+
+    The last link stands for everything: noted elsewhere (a signature, a logbook), it proves that nothing was changed,
+    the chain included.
+    """
+    links, before = [], ""
+    for name, entry in record.items():
+        if name != "chain":
+            before = hashlib.sha256(canonical([before, name, entry])).hexdigest()
+            links.append({"entry": name, "sha256": before})
+    return links
 
 
 def read_current(out: Path, run: GatedRun) -> dict | None:
