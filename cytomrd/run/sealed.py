@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -101,9 +102,15 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{path}: cannot be written: {error.strerror or error}; finished samples are kept: mend that, and run the "
-            "same command again"
+            f"{path}: cannot be written: {_reason(error)}; finished samples are kept: mend that, and run the same "
+            "command again"
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's words, which HDF5 hides in its own."""
+    hidden = re.search(r"error message = '([^']*)'", str(error))
+    return hidden[1] if hidden else error.strerror or str(error)
 
 
 def _take_place(stage: Path, target: Path) -> None:
