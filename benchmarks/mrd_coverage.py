@@ -19,6 +19,7 @@ from cytomrd.mrd.ladder import Mixture
 from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.run.ladder_plan import LadderSettings, plan_simulated_ladder
 from cytomrd.run.validation import run_ladder
+from cytomrd.run.workers import LocalPool
 from cytomrd.simulate import CLONES
 
 LAWS = ("clinical", "varied", "dim")
@@ -63,7 +64,8 @@ def main() -> int:
     def progress(done: int, label: str) -> None:
         print(f"\r{done // N_NUCLEATED} of {settings.n_seeds * len(LAWS)} {label}", end="", file=sys.stderr, flush=True)
 
-    mixtures = run_ladder(plan_simulated_ladder(settings), jobs=jobs, progress=progress).mixtures
+    with LocalPool(jobs) as pool:
+        mixtures = run_ladder(plan_simulated_ladder(settings), pool=pool, progress=progress).mixtures
     rows = [row("all", mixtures)]
     rows += [row(law, [m for m in mixtures if m.group == law]) for law in LAWS]
     rows += [row(clone, [m for m in mixtures if m.clone == clone]) for clone in CLONES]

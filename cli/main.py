@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
     "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
+    "verify": ("cytomrd.cli.verify", "Verify a finished run: every hash, every count."),
     "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),
     "samplesheet": ("cytomrd.cli.samplesheet", "Draft a samplesheet from the files of a folder."),
     "info": ("cytomrd.cli.info", "Show header, channels, spillover and findings of a file."),

@@ -54,6 +54,7 @@ def command(run, out, levels, nucleated, seeds, blanks, laws, clones, seed, quic
     """
     from cytomrd.run.ladder_plan import LadderSettings, plan_simulated_ladder
     from cytomrd.run.own_ladder import plan_own_ladder
+    from cytomrd.run.workers import LocalPool
 
     if run is not None and (laws or clones):
         raise click.UsageError("--law and --clone are of simulated ladders; with RUN its own files are used")
@@ -66,21 +67,22 @@ def command(run, out, levels, nucleated, seeds, blanks, laws, clones, seed, quic
     settings = LadderSettings(**((QUICK if quick else {}) | given))
     out = out if out is not None else (run / "validation" if run is not None else Path("validation"))
 
-    def planned():
-        return plan_simulated_ladder(settings) if run is None else plan_own_ladder(run, settings, jobs=jobs)
+    def planned(pool):
+        return plan_simulated_ladder(settings) if run is None else plan_own_ladder(run, settings, pool=pool)
 
     if dry_run:
-        _show_plan(planned())
+        with LocalPool(jobs) as pool:
+            _show_plan(planned(pool))
         return
     from cytomrd.report.validation import PAGE_NAME, publish_validation
+    from cytomrd.run.lock import hold_lock
     from cytomrd.run.provenance import describe_validation
-    from cytomrd.run.staging import hold_lock
     from cytomrd.run.validation import run_ladder
 
-    with hold_lock(out):
-        plan = planned()
+    with hold_lock(out), LocalPool(jobs) as pool:
+        plan = planned(pool)
         with progress_bar("mixing", total=plan.n_nucleated, quiet=quiet) as progress:
-            result = run_ladder(plan, jobs=jobs, progress=lambda done, label: progress(done, label=label))
+            result = run_ladder(plan, pool=pool, progress=lambda done, label: progress(done, label=label))
         publish_validation(result, out, describe_validation(plan, quick=quick, started=started))
     if not quiet:
         _show(result, out / PAGE_NAME)

@@ -17,6 +17,7 @@ __all__ = [
     "RunError",
     "RunLockedError",
     "SamplesheetError",
+    "StorageError",
 ]
 
 
@@ -84,3 +85,7 @@ class RunError(CytomrdError):
 
 class RunLockedError(RunError):
     """Another process holds the run folder."""
+
+
+class StorageError(RunError):
+    """Results cannot be written: a full disk, a folder that is read-only."""

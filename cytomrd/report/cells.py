@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cytomrd.gating.fit import CutDecision
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
-from cytomrd.run.tracking import earlier_samples
+from cytomrd.run.plan import PlannedSample
+from cytomrd.run.sealed import SealedSample
+from cytomrd.run.tracking import earlier_samples, is_earlier, visit_order
 
-__all__ = ["cell_word", "clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of"]
+__all__ = ["cell_word", "clone_phenotype", "compared_with", "control_of", "cut_on", "earlier_clone", "kinds_of"]
 
 # From this share of the clonal cells on one side of the cut an antigen is called + or -; between them +/-.
 CLEAR_SHARE = 0.8
@@ -39,6 +43,31 @@ def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tup
                 if mask.any():
                     return other.rows[0].visit or other.sample_id, cells, mask
     return None
+
+
+Gated = tuple[PlannedSample, SealedSample]
+
+
+def compared_with(sample: PlannedSample, subject: Sequence[Gated]) -> tuple[Gated, ...]:
+    """The samples whose cells are drawn beside those of a sample, in the order given.
+
+    ``subject`` are the gated samples of its subject. Among them are the controls, of each tube the latest earlier
+    visit with clonal cells, and the earlier visit with the most: what :func:`control_of`, :func:`earlier_clone` and
+    :func:`cytomrd.run.tracking.track_clone` then choose among all samples, they choose among these.
+    """
+    row = sample.files[0].row
+    needed = {p.sample_id for p, _ in subject if p.role in CONTROL_ROLES and sample.assay == "car_nk"}
+    earlier = [(p, s) for p, s in subject if is_earlier(p.files[0].row, row)]
+    missing = {(f.panel_id, f.tube) for f in sample.files}
+    for other, sealed in sorted(earlier, key=lambda pair: visit_order(pair[0].files[0].row), reverse=True):
+        clonal = {(f.panel_id, f.tube) for f in other.files if sealed.summary.get("n_clonal", {}).get(f.tube)}
+        if clonal & missing:
+            needed.add(other.sample_id)
+            missing -= clonal
+    same = [(p, s) for p, s in earlier if p.files[0].panel_id == sample.files[0].panel_id]
+    if same:
+        needed.add(max(same, key=lambda pair: sum(pair[1].summary.get("n_clonal", {}).values()))[0].sample_id)
+    return tuple((p, s) for p, s in subject if p.sample_id in needed and p.sample_id != sample.sample_id)
 
 
 def control_of(run: RunResult, sample: SampleResult) -> tuple[str, RareCells] | None:

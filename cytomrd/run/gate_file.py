@@ -23,7 +23,7 @@ from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, t
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 
-__all__ = ["GatedFile", "gate_file", "rare_population"]
+__all__ = ["GatedFile", "gate_file", "rare_population", "without_time_gate"]
 
 MARGIN = "_upper_margin"
 
@@ -190,14 +190,21 @@ def _label_car_positive(cells: RareCells, panel: Panel, fitted: FittedGates) -> 
 
 def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads):
     """Counts and rare cells had time QC left nothing out; one more pass, only where it did leave out."""
-    time = next((p.name for p in panel.populations if isinstance(p.gate, TimeSpec)), None)
-    if not fitted.time_removed or time not in strategy.populations:
+    opened = without_time_gate(strategy, panel)
+    if not fitted.time_removed or opened is None:
         return {}, None
-    opened = replace(strategy, gates=tuple(_reparent(g, time) for g in strategy.gates if g.name != time))
     gated = apply_gates(dataset, opened, spillover=spillover, compartments=keep, n_threads=n_threads)
     counts = {name: int(n) for name, n in zip(gated.populations, gated.n_events, strict=True)}
     cells = _rare_cells(rare, gated, dataset, fitted, opened, spillover) if keep else None
     return counts, cells
+
+
+def without_time_gate(strategy: GatingStrategy, panel: Panel) -> GatingStrategy | None:
+    """The strategy had time QC left nothing out; None where there is no gate on time."""
+    time = next((p.name for p in panel.populations if isinstance(p.gate, TimeSpec)), None)
+    if time not in strategy.populations:
+        return None
+    return replace(strategy, gates=tuple(_reparent(g, time) for g in strategy.gates if g.name != time))
 
 
 def _reparent(gate, removed: str):

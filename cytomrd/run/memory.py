@@ -31,8 +31,6 @@ def plan_memory_mb(plan: RunPlan, jobs: int) -> float:
     """What all processes of a run hold at most, in MB."""
     files = sorted((file_memory_mb(f) for s in plan.samples for f in s.files if not f.error), reverse=True)
     jobs = min(jobs, max(1, len(files)))
-    if jobs == 1:
-        return PROCESS_MB + sum(files[:1])
     return PROCESS_MB + sum(PROCESS_MB + need for need in files[:jobs])
 
 
@@ -46,10 +44,10 @@ def admitted_jobs(plan: RunPlan, jobs: int, max_memory_mb: float | None) -> int:
     """
     if max_memory_mb is None:
         return jobs
-    if max_memory_mb < PROCESS_MB + COUNTS_MB:
+    least = 2 * PROCESS_MB + COUNTS_MB
+    if max_memory_mb < least:
         raise RunError(
-            f"--max-memory {max_memory_mb:.0f} MB is too little for any file; at least {PROCESS_MB + COUNTS_MB:.0f} MB "
-            "are needed"
+            f"--max-memory {max_memory_mb:.0f} MB is too little for any file; at least {least:.0f} MB are needed"
         )
     while jobs > 1 and plan_memory_mb(plan, jobs) > max_memory_mb:
         jobs -= 1
@@ -60,7 +58,7 @@ def refusal(file: PlannedFile, max_memory_mb: float | None) -> str | None:
     """Why a tube cannot be gated within the memory allowed, or None."""
     if max_memory_mb is None or file.error:
         return None
-    need = PROCESS_MB + file_memory_mb(file)
+    need = 2 * PROCESS_MB + file_memory_mb(file)
     if need <= max_memory_mb:
         return None
     return f"{file.n_events:,} events need about {need:.0f} MB; --max-memory allows {max_memory_mb:.0f} MB"

@@ -17,7 +17,7 @@ from cytomrd.run.gate_file import GatedFile
 from cytomrd.run.model import FileResult, SampleResult
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["ClonesOfSample", "call_sample", "finish_mrd"]
+__all__ = ["ClonesOfSample", "call_sample", "finish_mrd", "label_cells"]
 
 CELL_ROLES = ("gate", "aberrancy", "light_chain")
 
@@ -31,16 +31,20 @@ class ClonesOfSample:
     fraction_without_qc: float | None
     moved: GateError95 | None = None
 
-    def as_blank(self, files: Sequence[FileResult], *, held: bool = False) -> Blank:
-        """This sample as a blank, or as one that is set against blanks."""
+    @property
+    def n_clonal(self) -> dict[str, int]:
+        """Clonal plasma cells by tube."""
+        return {t: self.calls.n_clonal(t) for t in self.calls.tubes}
+
+    def as_blank(self, files: Sequence[FileResult]) -> Blank:
+        """This sample as one that is set against blanks."""
         row = files[0].row
         return Blank(
             sample_id=row.sample_id,
             donor=row.subject_id or row.sample_id,
             instrument=instrument_of(files),
-            n_clonal=sum(self.calls.n_clonal(t) for t in self.calls.tubes),
+            n_clonal=sum(self.n_clonal.values()),
             n_nucleated=sum(self.n_nucleated.values()),
-            held=held,
         )
 
 
@@ -97,7 +101,7 @@ def _fraction(calls: CloneCalls, n_nucleated: dict[str, int]) -> float | None:
 def finish_mrd(
     sample: SampleResult, clones: ClonesOfSample, panel: Panel, blanks: Sequence[Blank], settings: RunSettings
 ) -> SampleResult:
-    """Count, set against the limit of blank, and label the plasma cells."""
+    """Count, and set against the limit of blank."""
     row = sample.rows[0]
     own = clones.as_blank(sample.files)
     limit = find_limit(own, blanks, given=settings.lob_events.get(panel.id), lod_events=panel.mrd.lod_events)
@@ -111,13 +115,8 @@ def finish_mrd(
         pull=row.pull,
         flags=(*limit.flags, *_negative_flags(row.role, own.n_clonal, panel.mrd.lod_events)),
     )
-    labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
-    files = tuple(
-        replace(f, rare=tuple(replace(cells, labels=labels[f.tube]) for cells in f.rare)) for f in sample.files
-    )
     return replace(
         sample,
-        files=files,
         mrd=result,
         lob=limit,
         gate_error=clones.moved,
@@ -125,6 +124,12 @@ def finish_mrd(
         mrd_fraction_without_qc=clones.fraction_without_qc,
         flags=result.flags,
     )
+
+
+def label_cells(files: Sequence[FileResult], clones: ClonesOfSample) -> tuple[FileResult, ...]:
+    """The tubes with the clone of each plasma cell."""
+    labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
+    return tuple(replace(f, rare=tuple(replace(cells, labels=labels[f.tube]) for cells in f.rare)) for f in files)
 
 
 def _negative_flags(role: str, n_clonal: int, lod_events: int) -> tuple[str, ...]:

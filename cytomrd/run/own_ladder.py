@@ -10,12 +10,13 @@ import numpy as np
 from cytomrd.errors import RunError
 from cytomrd.mrd.ladder import Mixture
 from cytomrd.panel import Panel
-from cytomrd.run.execute import execute_plan
+from cytomrd.run.finish import analyse_marrow
 from cytomrd.run.ladder_plan import LadderPlan, LadderSettings, PlannedMixture
 from cytomrd.run.mixtures import OwnMixture, OwnTube, clonal_positions, draw_pools
-from cytomrd.run.model import RunResult, SampleResult
-from cytomrd.run.plan import PlannedFile, RunPlan, plan_run
-from cytomrd.run.settings import read_settings
+from cytomrd.run.model import SampleResult
+from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan, plan_run
+from cytomrd.run.settings import RunSettings, read_settings
+from cytomrd.run.workers import Failed, Pool, Task, run_tasks
 
 __all__ = ["plan_own_ladder"]
 
@@ -35,11 +36,11 @@ class _OwnMarrow:
         return {f.tube: f.count(population) for f in self.sample.files}
 
 
-def plan_own_ladder(folder: Path, settings: LadderSettings, *, jobs: int = 1) -> LadderPlan:
+def plan_own_ladder(folder: Path, settings: LadderSettings, *, pool: Pool) -> LadderPlan:
     """Plan a ladder from a run folder: clones of its samples put into its negatives (role negative).
 
-    The run is gated first. Its negatives must be of one panel; the clones come from samples of other donors that
-    are called positive.
+    The run's marrows are gated first; one that cannot be gated is left out and named. Its negatives must be of one
+    panel; the clones come from samples of other donors that are called positive.
 
     Raises
     ------
@@ -49,8 +50,7 @@ def plan_own_ladder(folder: Path, settings: LadderSettings, *, jobs: int = 1) ->
     run_settings = read_settings(folder)
     plan = plan_run(folder, strict=run_settings.strict)
     plan = replace(plan, samples=tuple(s for s in plan.samples if s.assay == "mrd"))
-    run = execute_plan(plan, run_settings, jobs=jobs)
-    marrows = _own_marrows(plan, run)
+    marrows, failed = _own_marrows(plan, run_settings, pool)
     blanks = [m for m in marrows if m.sample.rows[0].role == "negative"]
     panels = {m.sample.panel.id for m in blanks}
     if len(panels) != 1:
@@ -70,18 +70,38 @@ def plan_own_ladder(folder: Path, settings: LadderSettings, *, jobs: int = 1) ->
         (
             "own files: clonal events, as this software called them at their own level, in place of events of "
             "negatives of other donors; what the call missed there is missing here too",
+            *failed,
             *dict.fromkeys(own.notes),
         ),
     )  # fmt: skip
 
 
-def _own_marrows(plan: RunPlan, run: RunResult) -> list[_OwnMarrow]:
-    planned = {s.sample_id: s for s in plan.samples}
-    return [
-        _OwnMarrow(s, {f.tube: f for f in planned[s.sample_id].files})
-        for s in run.samples
-        if s.status == "done" and s.mrd is not None
-    ]
+def _own_marrows(plan: RunPlan, settings: RunSettings, pool: Pool) -> tuple[list[_OwnMarrow], list[str]]:
+    """Every marrow of the run by itself, in the order of the plan, and what was left out."""
+    found: dict[str, SampleResult | Failed] = {}
+    tasks = []
+    for sample in plan.samples:
+        errors = tuple(f"{f.row.file}: {f.error}" for f in sample.files if f.error)
+        if errors:
+            found[sample.sample_id] = Failed(errors)
+            continue
+        panel = plan.panels[sample.files[0].panel_id]
+        tasks.append(Task(sample.sample_id, _analyse, (sample, panel, settings, plan.folder)))
+    run_tasks(tasks, pool, lambda task, result: found.update({task.key: result}))
+    marrows, left_out = [], []
+    for sample in plan.samples:
+        result = found[sample.sample_id]
+        if isinstance(result, Failed):
+            left_out.append(f"{sample.sample_id} is left out: {result}")
+        elif result.status != "done":
+            left_out.append(f"{sample.sample_id} is left out: {result.status}")
+        else:
+            marrows.append(_OwnMarrow(result, {f.tube: f for f in sample.files}))
+    return marrows, left_out
+
+
+def _analyse(sample: PlannedSample, panel: Panel, settings: RunSettings, folder: Path) -> SampleResult:
+    return analyse_marrow(sample, panel, settings, folder=folder)
 
 
 def _is_positive(marrow: _OwnMarrow) -> bool:

@@ -9,35 +9,33 @@ import numpy as np
 
 from cytomrd.mrd.tracking import CloneTrack, TrackedTube, compare_tube, track_flags
 from cytomrd.run.model import FileResult, PlotAxis, RareCells, SampleResult
+from cytomrd.samplesheet import SampleRow
 
-__all__ = ["earlier_samples", "on_axes", "track_clones", "visit_order"]
+__all__ = ["earlier_samples", "is_earlier", "on_axes", "track_clone", "visit_order"]
 
 # Fewer clonal cells over all tubes have no phenotype to follow.
 MIN_CLONE = 20
 FOLLOWED_ROLES = ("aberrancy", "light_chain")
 
 
-def visit_order(sample: SampleResult) -> tuple[bool, float, str]:
+def visit_order(row: SampleRow) -> tuple[bool, float, str]:
     """Visits in time: by day where given, else by collection."""
-    row = sample.rows[0]
     when = row.collected_at.isoformat() if row.collected_at is not None else ""
     return (row.day is None, row.day if row.day is not None else 0.0, when)
 
 
+def is_earlier(other: SampleRow, row: SampleRow) -> bool:
+    """Whether both are visits of one subject, placed in time in the same way, and ``other`` comes before."""
+    if not row.subject_id or (row.day is None and row.collected_at is None):
+        return False
+    order, before = visit_order(row), visit_order(other)
+    return other.subject_id == row.subject_id and before[0] == order[0] and before < order
+
+
 def earlier_samples(samples: Sequence[SampleResult], sample: SampleResult) -> list[SampleResult]:
     """The subject's earlier marrows with an MRD result, the latest first; none where the time is not known."""
-    row = sample.rows[0]
-    if not row.subject_id or (row.day is None and row.collected_at is None):
-        return []
-    found = [
-        other
-        for other in samples
-        if other.rows[0].subject_id == row.subject_id
-        and other.mrd is not None
-        and visit_order(other)[0] == visit_order(sample)[0]
-        and visit_order(other) < visit_order(sample)
-    ]
-    return sorted(found, key=visit_order, reverse=True)
+    found = [o for o in samples if o.mrd is not None and is_earlier(o.rows[0], sample.rows[0])]
+    return sorted(found, key=lambda o: visit_order(o.rows[0]), reverse=True)
 
 
 def on_axes(cells: RareCells, axes: Sequence[PlotAxis]) -> np.ndarray | None:
@@ -51,15 +49,13 @@ def on_axes(cells: RareCells, axes: Sequence[PlotAxis]) -> np.ndarray | None:
     return np.stack(columns, axis=1)
 
 
-def track_clones(samples: Sequence[SampleResult]) -> tuple[SampleResult, ...]:
-    """Samples with what became of an earlier clone of the same subject; nothing else of them changes.
+def track_clone(sample: SampleResult, samples: Sequence[SampleResult]) -> SampleResult:
+    """The sample with what became of an earlier clone of the same subject; nothing else of it changes.
 
-    The earlier visit with the most clonal cells is followed: that of the diagnosis, where the run holds it.
+    The earlier visit with the most clonal cells is followed: that of the diagnosis, where it is among ``samples``.
     """
-    return tuple(_tracked(s, samples) if s.mrd is not None else s for s in samples)
-
-
-def _tracked(sample: SampleResult, samples: Sequence[SampleResult]) -> SampleResult:
+    if sample.mrd is None:
+        return sample
     earlier = [s for s in earlier_samples(samples, sample) if _followable(s, sample)]
     if not earlier:
         return sample

@@ -13,12 +13,12 @@ from cytomrd import schema
 from cytomrd.errors import CytomrdError
 from cytomrd.mrd.ladder import Criterion, Mixture, Rung, judge_ladder, summarise_ladder
 from cytomrd.panel import Panel
-from cytomrd.run.execute import execute_plan
+from cytomrd.run.finish import analyse_marrow
 from cytomrd.run.ladder_plan import LadderPlan, PlannedMixture
 from cytomrd.run.mixtures import clonal_positions
-from cytomrd.run.plan import PlannedSample, RunPlan, rows_to_files
+from cytomrd.run.plan import PlannedSample, rows_to_files
 from cytomrd.run.settings import RunSettings
-from cytomrd.run.workers import Task, run_tasks
+from cytomrd.run.workers import Failed, Pool, Task, run_tasks
 from cytomrd.schema import table_to_csv
 
 __all__ = ["ValidationResult", "run_ladder", "validation_tables"]
@@ -36,15 +36,15 @@ class ValidationResult:
     criteria: tuple[Criterion, ...]
 
 
-def run_ladder(plan: LadderPlan, *, jobs: int = 1, progress: Progress | None = None) -> ValidationResult:
+def run_ladder(plan: LadderPlan, *, pool: Pool, progress: Progress | None = None) -> ValidationResult:
     """Send every mixture through the whole chain, FCS to status, and summarise.
 
     Parameters
     ----------
     plan
         From :func:`plan_simulated_ladder` or :func:`plan_own_ladder`.
-    jobs
-        Worker processes; the results do not depend on it.
+    pool
+        The workers; the results do not depend on them.
     progress
         Called with (nucleated cells done, what is done) after each mixture.
     """
@@ -56,14 +56,16 @@ def run_ladder(plan: LadderPlan, *, jobs: int = 1, progress: Progress | None = N
     found: dict[int, Mixture] = {}
     done = 0
 
-    def take(task: Task, mixture: Mixture) -> None:
+    def take(task: Task, mixture: Mixture | Failed) -> None:
         nonlocal done
+        if isinstance(mixture, Failed):
+            mixture = replace(plan.mixtures[task.key].described, error=str(mixture))
         found[task.key] = mixture
         done += mixture.n_wanted
         if progress is not None:
             progress(done, f"{mixture.group} {mixture.level:.3g}")
 
-    run_tasks(tasks, jobs, take)
+    run_tasks(tasks, pool, take)
     mixtures = tuple(found[i] for i in range(len(tasks)))
     rungs = summarise_ladder(mixtures, lod_events=plan.panel.mrd.lod_events)
     return ValidationResult(plan, mixtures, rungs, judge_ladder(rungs))
@@ -75,8 +77,11 @@ def _run_mixture(planned: PlannedMixture, panel: Panel, settings: RunSettings, w
         try:
             tubes = planned.source.write(Path(folder), writing)
             files = tuple(rows_to_files(Path(folder), [t.row for t in tubes], panel))
-            plan = RunPlan(Path(folder), (PlannedSample("mixture", panel.assay, files),), {panel.id: panel})
-            sample = execute_plan(plan, settings).samples[0]
+            unusable = [f"{f.row.file}: {f.error}" for f in files if f.error]
+            if unusable:
+                return replace(planned.described, error="; ".join(unusable))
+            marrow = PlannedSample("mixture", panel.assay, files)
+            sample = analyse_marrow(marrow, panel, settings, folder=Path(folder))
         except (CytomrdError, OSError) as error:
             return replace(planned.described, error=f"{type(error).__name__}: {error}")
     n_true = sum(len(t.clonal) for t in tubes)
