@@ -59,7 +59,9 @@ def write_part(job: PartJob) -> Part:
         job.article.write_text(article, "utf-8")
         if isinstance(job.sealed, SealedSample):
             own = job.results / sample_folder(sample.sample_id)
-            shutil.copytree(job.sealed.folder / RESULT_FILES, own, dirs_exist_ok=True)
+            own.mkdir(parents=True, exist_ok=True)
+            for path in (job.sealed.folder / RESULT_FILES).iterdir():
+                shutil.copyfile(path, own / path.name)
     return Part(_without_events(sample), verdict)
 
 

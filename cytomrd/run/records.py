@@ -65,12 +65,19 @@ def _encoded(value: object, arrays: dict[str, np.ndarray], classes: Mapping[str,
         return {KIND: "datetime", "text": value.isoformat()}
     if isinstance(value, np.ndarray):
         name = f"a{len(arrays)}"
-        arrays[name] = value
-        return {KIND: "array", "name": name}
+        arrays[name] = _smallest(value)
+        return {KIND: "array", "name": name, "dtype": value.dtype.str}
     name = type(value).__name__
     if classes.get(name) is not type(value):
         raise TypeError(f"{name} is not part of the record; annotate the field that holds it")
     return {KIND: name} | {f.name: _encoded(getattr(value, f.name), arrays, classes) for f in fields(value) if f.init}
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """Counts and labels in the smallest type that holds them: most bins of a histogram hold a few events."""
+    if values.dtype.kind not in "iu" or not values.size:
+        return values
+    return values.astype(np.result_type(np.min_scalar_type(values.min()), np.min_scalar_type(values.max())))
 
 
 def _decoded(tree: object, arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]) -> object:
@@ -84,7 +91,7 @@ def _decoded(tree: object, arrays: Mapping[str, np.ndarray], classes: Mapping[st
     if kind == "datetime":
         return datetime.fromisoformat(tree["text"])
     if kind == "array":
-        return arrays[tree["name"]]
+        return arrays[tree["name"]].astype(tree["dtype"], copy=False)
     if kind not in classes:
         raise RunError(f"a sample's record holds {kind!r}, which this version does not know; gate the sample again")
     return classes[kind](**{name: _decoded(v, arrays, classes) for name, v in tree.items() if name != KIND})
