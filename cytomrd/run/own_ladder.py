@@ -58,9 +58,14 @@ def plan_own_ladder(folder: Path, settings: LadderSettings, *, pool: Pool) -> La
             f"{folder}: negatives of {len(panels)} MRD panels ({', '.join(sorted(panels)) or 'none'}); a validation "
             "needs negative marrows (role negative in the samplesheet) of one panel"
         )
-    panel = blanks[0].sample.panel
+    panel, tubes = blanks[0].sample.panel, set(blanks[0].files)
+    partial = [m.sample.sample_id for m in marrows if m.sample.panel.id == panel.id and set(m.files) != tubes]
+    marrows = [m for m in marrows if m.sample.sample_id not in partial]
+    blanks = [m for m in blanks if m in marrows]
     clones = [m for m in marrows if m not in blanks and m.sample.panel.id == panel.id and _is_positive(m)]
     own = _OwnLadder(folder, settings, panel, blanks, clones)
+    if partial:
+        own.notes.append(f"{', '.join(partial)}: other tubes than {blanks[0].sample.sample_id}, left out")
     mixtures = tuple(m for n in settings.n_nucleated for level in settings.levels for m in own.rung(n, level))
     if not mixtures:
         raise RunError(f"{folder}: no mixture can be made: {'; '.join(dict.fromkeys(own.notes))}")

@@ -72,7 +72,10 @@ def run_ladder(plan: LadderPlan, *, pool: Pool, progress: Progress | None = None
 
 
 def _run_mixture(planned: PlannedMixture, panel: Panel, settings: RunSettings, writing: RunSettings) -> Mixture:
-    """Write a mixture, gate it as ``cytomrd gate`` does, and compare with what was put in."""
+    """Write a mixture, gate it as ``cytomrd gate`` does, and compare with what was put in.
+
+    ``writing`` are the settings by which own files are read; a matrix that they name is written into the mixture.
+    """
     with tempfile.TemporaryDirectory(prefix="cytomrd-") as folder:
         try:
             tubes = planned.source.write(Path(folder), writing)
