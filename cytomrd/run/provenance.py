@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cytomrd import __version__
+from cytomrd.run.gate_draws import evidence_path
 from cytomrd.run.ladder_plan import LadderPlan
 from cytomrd.run.model import RunResult
 from cytomrd.run.plan import RunPlan
@@ -93,6 +94,8 @@ def fingerprint(plan: RunPlan, settings: RunSettings) -> str:
     parts = [__version__, settings.model_dump_json()]
     if settings.spillover is not None:
         parts.append(_file_sha256(plan.folder / settings.spillover))
+        evidence = evidence_path(settings, plan.folder)
+        parts.append(_file_sha256(evidence) if evidence.is_file() else "no evidence")
     for panel in sorted(plan.panels.values(), key=lambda p: p.id):
         parts.append(f"{panel.id} {panel.sha256}")
     for sample in plan.samples:
