@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cytomrd.run.blanks import Blank
 from cytomrd.run.car_nk_sample import SubjectControl, subject_control
+from cytomrd.run.gate_draws import spillover_files
 from cytomrd.run.gate_sample import SampleJob, content_of, gate_sample, made_from
 from cytomrd.run.memory import refusal
 from cytomrd.run.plan import PlannedSample, RunPlan
@@ -158,8 +159,7 @@ def _kept(plan: RunPlan, settings: RunSettings, store: Path) -> tuple[dict[str, 
     known = [s for s in plan.samples if s.sample_id in sealed and not any(f.error for f in s.files)]
     # Hashing releases the interpreter's lock; a file is read once, however many samples it is the control of.
     paths = dict.fromkeys(f.path for s in known for f in (*s.files, *s.controls))
-    if settings.spillover is not None:
-        paths[plan.folder / settings.spillover] = None
+    paths |= dict.fromkeys(spillover_files(settings, plan.folder))
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
         content = dict(zip(paths, threads.map(content_of, paths), strict=True))
         kept, redone = {}, []

@@ -19,7 +19,7 @@ from cytomrd.gating.perturb import draw_cuts, draw_spillover, loosened, with_cut
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["GateDraws", "draw_gates", "spillover_sd"]
+__all__ = ["GateDraws", "draw_gates", "evidence_path", "spillover_files", "spillover_sd"]
 
 # Beyond what the drawn cuts reach, on the transformed scale: a tenth of it is nearly half a decade.
 COMPENSATION_MARGIN = 0.10
@@ -97,6 +97,18 @@ def draw_gates(
     )
 
 
+def evidence_path(settings: RunSettings, folder: Path) -> Path | None:
+    """Where the evidence for the run's own matrix would lie: beside it. None where the run names no matrix."""
+    return None if settings.spillover is None else (folder / settings.spillover).with_name(PAIRS_NAME)
+
+
+def spillover_files(settings: RunSettings, folder: Path) -> list[Path]:
+    """The run's own matrix and the evidence for it, where there are any."""
+    if settings.spillover is None:
+        return []
+    return [path for path in (folder / settings.spillover, evidence_path(settings, folder)) if path.is_file()]
+
+
 def spillover_sd(spillover: Spillover, settings: RunSettings, folder: Path) -> np.ndarray:
     """Standard error of each coefficient, float64 of the matrix' shape.
 
@@ -105,7 +117,7 @@ def spillover_sd(spillover: Spillover, settings: RunSettings, folder: Path) -> n
     ``settings.spillover_error``.
     """
     sd = settings.spillover_error * np.abs(spillover.matrix)
-    pairs = None if settings.spillover is None else (folder / settings.spillover).with_name(PAIRS_NAME)
+    pairs = evidence_path(settings, folder)
     if pairs is not None and pairs.is_file():
         place = {name: i for i, name in enumerate(spillover.detectors)}
         with pairs.open(newline="", encoding="utf-8") as file:

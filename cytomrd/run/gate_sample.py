@@ -11,6 +11,7 @@ from cytomrd import __version__
 from cytomrd.panel import Panel
 from cytomrd.run.blanks import instrument_of
 from cytomrd.run.car_nk_sample import SubjectControl
+from cytomrd.run.gate_draws import spillover_files
 from cytomrd.run.gate_file import GatedFile, gate_file
 from cytomrd.run.model import FileResult
 from cytomrd.run.mrd_sample import ClonesOfSample, call_sample, label_cells
@@ -106,10 +107,10 @@ def made_from(
     ``sha256_of`` gives the content of a file.
     """
     gating = settings.model_dump(exclude={"lob_events", "spillover"})
-    spillover = sha256_of(folder / settings.spillover) if settings.spillover is not None else ""
+    matrix = spillover_files(settings, folder)
     return {
         "cytomrd": __version__,
-        "settings": gating | {"spillover": spillover},
+        "settings": gating | {"spillover": [sha256_of(path) for path in matrix]},
         "panel": {"id": panel.id, "version": panel.version, "sha256": panel.sha256},
         "files": [{"file": f.row.file, "tube": f.tube, "sha256": sha256_of(f.path)} for f in sample.files],
         "controls": [
