@@ -75,7 +75,10 @@ def test_few_mixtures_leave_a_target_open():
     (rung,) = summarise_ladder([mixture(1e-5, 0, 30), mixture(1e-5, 1, 0), *(mixture(0.0, s, 0) for s in range(6))])
     met = {c.name: c.met for c in judge_ladder([rung])}
     assert met["hit rate at 1e-05"] is None
+    assert met["recovery"] is None
     assert met["positive blanks"] is None
+    (rung,) = summarise_ladder([mixture(1e-5, 0, 30), mixture(0.0, 0, 0)])
+    assert {c.met for c in judge_ladder([rung])} == {None}
 
 
 def test_groups_and_sizes_are_kept_apart():
