@@ -53,9 +53,9 @@ def command(ctx, run: Path, out, jobs, max_memory, seed, grid, metaclusters, pop
     """
     from cytomrd.run.cluster import cluster_run
     from cytomrd.run.cluster_tube import ClusterChoices
+    from cytomrd.run.lock import hold_lock
     from cytomrd.run.plan import plan_run
     from cytomrd.run.settings import read_settings
-    from cytomrd.run.staging import hold_lock
 
     out = out if out is not None else run / "results"
     settings = read_settings(run, random_state=seed)

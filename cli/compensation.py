@@ -63,7 +63,7 @@ def command(run: Path, out: Path | None, method: str, spectral: bool, unmix: Pat
     """
     from cytomrd.report.compensation import PAGE_NAME, publish_compensation
     from cytomrd.run.compensation import COMPENSATION_FOLDER, fit_compensation
-    from cytomrd.run.staging import hold_lock
+    from cytomrd.run.lock import hold_lock
 
     if (unmix is not None or spectral) and method != "auto":
         raise click.UsageError("--method is for conventional files; spectra are always fitted by regression")
@@ -85,7 +85,7 @@ def command(run: Path, out: Path | None, method: str, spectral: bool, unmix: Pat
 def _spectral(run: Path, out: Path, unmixed: Path | None, *, strict: bool, quiet: bool) -> None:
     from cytomrd.fcs.text import printable
     from cytomrd.report.spectra import SPECTRA_PAGE, publish_spectra
-    from cytomrd.run.staging import hold_lock
+    from cytomrd.run.lock import hold_lock
     from cytomrd.run.unmixing import SPECTRA_NAME, fit_run_spectra, unmix_run
 
     result = fit_run_spectra(run, strict=strict)

@@ -13,6 +13,8 @@ from cytomrd.cli.options import memory_mb
 from cytomrd.cli.progress import progress_bar
 
 EXIT_SOME_FAILED, EXIT_SOME_HELD = 4, 5
+# Loaded once, while this process plans; workers begin as copies of the process that did.
+WORKERS_NEED = ("cytomrd.report.parts", "anndata")
 log = logging.getLogger("cytomrd")
 
 
@@ -49,46 +51,76 @@ def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run,
     from cytomrd.run.plan import plan_run
     from cytomrd.run.settings import read_settings
     from cytomrd.run.staging import check_results_folder
+    from cytomrd.run.workers import load_ahead
 
     _set_up_log(log_format, quiet, verbose)
     started = datetime.now(UTC)
     out = out if out is not None else run / "results"
     check_results_folder(out, run)
     settings = read_settings(run, random_state=seed, strict=strict)
+    if not dry_run:
+        load_ahead(WORKERS_NEED)
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:
         _show_plan(plan, jobs, max_memory)
         return
-    from cytomrd.run.provenance import describe_run, is_current
-    from cytomrd.run.staging import hold_lock
+    _gate(ctx, plan, settings, out, jobs=jobs, max_memory=max_memory, force=force, quiet=quiet, started=started)
 
-    with hold_lock(out):
-        if not force and is_current(out, plan, settings):
+
+def _gate(ctx, plan, settings, out: Path, *, jobs: int, max_memory, force: bool, quiet: bool, started) -> None:
+    from cytomrd.run.execute import gate_plan
+    from cytomrd.run.lock import hold_lock
+    from cytomrd.run.memory import admitted_jobs
+    from cytomrd.run.provenance import describe_run, read_current
+    from cytomrd.run.sealed import SealedSample, clear_unsealed
+    from cytomrd.run.staging import sample_store
+    from cytomrd.run.workers import LocalPool
+
+    jobs = admitted_jobs(plan, jobs, max_memory)
+    with (
+        hold_lock(out) as check,
+        progress_bar("gating", total=plan.n_events, quiet=quiet) as progress,
+        LocalPool(jobs) as pool,
+    ):
+        done = 0
+
+        def advance(sample_id: str, n_events: int, what: str) -> None:
+            nonlocal done
+            done += n_events
+            log.info("%s %s", what, sample_id)
+            progress(done, label=sample_id)
+
+        store = sample_store(out)
+        run = gate_plan(plan, settings, store, pool=pool, max_memory_mb=max_memory, force=force, progress=advance)
+        for line in run.redone:
+            log.warning("%s", line)
+        known = None if force else read_current(out, run)
+        if known is not None:
             if not quiet:
                 click.echo(
                     f"{out / 'report.html'} is up to date (same files, panels, settings, version); --force repeats"
                 )
-            return
+            _exit(ctx, failed=known["failed"], held=known["held"])
         from cytomrd.report.publish import publish
-        from cytomrd.run.execute import execute_plan
 
-        with progress_bar("gating", total=plan.n_events, quiet=quiet) as progress:
-            done = 0
-
-            def advance(sample_id: str, n_events: int) -> None:
-                nonlocal done
-                done += n_events
-                log.info("gated %s", sample_id)
-                progress(done, label=sample_id)
-
-            result = execute_plan(plan, settings, jobs=jobs, max_memory_mb=max_memory, progress=advance)
-            publish(result, out, describe_run(plan, result, settings, jobs=jobs, started=started))
+        published = publish(
+            run,
+            out,
+            store,
+            pool=pool,
+            describe=lambda result: describe_run(run, result, jobs=jobs, started=started),
+            check=check,
+        )
+        clear_unsealed(store, keep={s.folder for s in run.samples if isinstance(s, SealedSample)})
+    result = published.result
     if not quiet:
-        _show_summary(result, out, (datetime.now(UTC) - started).total_seconds())
-    if any(s.status == "failed" for s in result.samples):
-        ctx.exit(EXIT_SOME_FAILED)
-    if any(s.status == "held" for s in result.samples):
-        ctx.exit(EXIT_SOME_HELD)
+        _show_summary(published, out, (datetime.now(UTC) - started).total_seconds())
+    statuses = {s.status for s in result.samples}
+    _exit(ctx, failed="failed" in statuses, held="held" in statuses)
+
+
+def _exit(ctx, *, failed, held) -> None:
+    ctx.exit(EXIT_SOME_FAILED if failed else EXIT_SOME_HELD if held else 0)
 
 
 class _JsonLines(logging.Formatter):
@@ -134,11 +166,11 @@ def _show_plan(plan, jobs: int, max_memory_mb: float | None) -> None:
         click.echo(printable(f"note: {note}"))
 
 
-def _show_summary(result, out: Path, seconds: float) -> None:
+def _show_summary(published, out: Path, seconds: float) -> None:
     from cytomrd.fcs.text import printable
     from cytomrd.report.summary import summary_lines
 
-    for line in summary_lines(result):
+    for line in summary_lines(published.result, published.verdicts):
         click.echo(printable(line))
     click.echo()
-    click.echo(f"report: {out / 'report.html'}   ({len(result.samples)} samples in {seconds:.0f} s)")
+    click.echo(f"report: {out / 'report.html'}   ({len(published.result.samples)} samples in {seconds:.0f} s)")

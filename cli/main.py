@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
     "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
+    "verify": ("cytomrd.cli.verify", "Verify a finished run: every hash, every count."),
     "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),
     "tables": ("cytomrd.cli.tables", "Write the tables and figures of a study folder."),
     "samplesheet": ("cytomrd.cli.samplesheet", "Draft a samplesheet from the files of a folder."),
@@ -24,6 +25,7 @@ COMMANDS = {
     "check": ("cytomrd.cli.check", "Check FCS files quickly; quiet when all is well."),
     "panels": ("cytomrd.cli.panels", "List, show and check panels."),
     "export": ("cytomrd.cli.export", "Export gates (Gating-ML, FlowJo), gated FCS or AnnData of a run."),
+    "validate": ("cytomrd.cli.validate", "Validate MRD in silico: blank, detection, linearity, hit rates."),
     "bench": ("cytomrd.cli.bench", "Measure speed and memory against the peers installed."),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-__all__ = ["events_from", "memory_mb"]
+__all__ = ["events_from", "memory_mb", "numbers_from"]
 
 _UNITS = {"K": 1e-3, "M": 1.0, "G": 1e3, "T": 1e6}
 
@@ -37,3 +37,24 @@ def events_from(least: str, *, example: str) -> Callable:
         return int(number)
 
     return events
+
+
+def numbers_from(least: float, most: float, *, whole: bool = False) -> Callable:
+    """The callback of an option that takes numbers parted by commas, each from ``least`` to ``most``, once."""
+
+    def numbers(ctx, param, value: str | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        found = []
+        for text in value.split(","):
+            try:
+                number = float(text)
+            except ValueError:
+                raise click.BadParameter(f"{text!r} is not a number; write such as 1e-4,1e-5") from None
+            if not least <= number <= most or (whole and number != int(number)):
+                kind = "whole number" if whole else "number"
+                raise click.BadParameter(f"{text!r}; allowed is a {kind} from {least:g} to {most:g}")
+            found.append(int(number) if whole else number)
+        return tuple(dict.fromkeys(found))
+
+    return numbers

@@ -17,6 +17,7 @@ __all__ = [
     "RunError",
     "RunLockedError",
     "SamplesheetError",
+    "StorageError",
     "StudyError",
 ]
 
@@ -85,6 +86,10 @@ class RunError(CytomrdError):
 
 class RunLockedError(RunError):
     """Another process holds the run folder."""
+
+
+class StorageError(RunError):
+    """Results cannot be written: a full disk, a folder that is read-only."""
 
 
 class StudyError(CytomrdError):

@@ -74,3 +74,29 @@ def blas_threads(_) -> list[int]:
     from threadpoolctl import threadpool_info
 
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def write_twelve(folder: Path, n_events: int = 4_000) -> None:
+    """A run of twelve small samples: six marrows, one of them a blank, and six bloods of two subjects."""
+    law = LAWS["clinical"]
+    donor = draw_donor(law, 11)
+    rows = []
+    for i in range(6):
+        tube = simulate_marrow_tube(
+            law, donor, n_events, 0.02, clone=CLONES["typical"], n_clonal=30 * (i > 0), tube="2", random_state=i
+        )
+        write_tube(folder / f"BM{i}.fcs", tube)
+        role = "sample" if i else "negative"
+        rows.append({"file": f"BM{i}.fcs", "sample_id": f"BM{i}", "subject_id": f"S{i % 2}", "day": 28 * i,
+                     "matrix": "BM", "panel": "euroflow-mm-mrd", "tube": "2", "role": role})  # fmt: skip
+    for i in range(6):
+        role, fraction = ("pre_infusion", 0.0) if i < 2 else ("sample", 0.2)
+        blood = Blood(leukocytes_per_ul=2000, nk_fraction=0.25, car_nk_fraction=fraction)
+        tube = simulate_blood(
+            law, donor, blood, n_events, beads_per_tube=50_000, sample_volume_ul=100, random_state=100 + i
+        )
+        write_tube(folder / f"PB{i}.fcs", tube)
+        rows.append({"file": f"PB{i}.fcs", "sample_id": f"PB{i}", "subject_id": f"S{i % 2}", "day": 14 * (i // 2) - 1,
+                     "matrix": "PB", "panel": "car-nk-bcma", "role": role, "beads_per_tube": 50_000,
+                     "bead_lot": "L1", "sample_volume_ul": 100})  # fmt: skip
+    write_samplesheet(folder, rows)

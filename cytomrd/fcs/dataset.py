@@ -118,7 +118,9 @@ class FcsDataset:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the whole file; with the relative path it is the file's identity (never ``$FIL``)."""
-        return sha256_of(self.path)
+        digest = sha256_of(self.path)
+        self._same_file().close()
+        return digest
 
     @cached_property
     def spillover(self) -> Spillover | None:

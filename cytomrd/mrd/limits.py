@@ -17,6 +17,7 @@ from scipy import stats
 from cytomrd.errors import QuantificationError
 
 __all__ = [
+    "MIN_DONORS",
     "LimitOfBlank",
     "MrdLimits",
     "MrdStatus",
@@ -36,6 +37,8 @@ EP17_QUANTILE = 1.645
 # Fewer donors than this have no 95th percentile of their own (EP17-A2: rank 0.5 + 0.95 n exceeds n below 10; it is
 # the largest value below 20).
 MIN_DONORS_FOR_PERCENTILE = 20
+# Fewer negative donors say too little about how donors differ: the limit is then provisional.
+MIN_DONORS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +252,12 @@ class LimitOfBlank:
         EP17's 95th percentile over donors, rounded up; None with fewer than 20 donors.
     lob_events
         The largest of those available: donors differ by more than Poisson.
+    high_events
+        Upper 95 % limit of the limit of blank itself, for so few or many donors: what it may turn out to be.
     lod_events
         EP17's LoB + 1.645 SD of a low positive sample, with Poisson spread.
+    provisional
+        True with fewer than five donors.
     reason
         Which of them decided, in words.
     """
@@ -262,8 +269,14 @@ class LimitOfBlank:
     parametric_events: int | None
     empirical_events: int | None
     lob_events: int
+    high_events: int
     lod_events: float
     reason: str
+
+    @property
+    def provisional(self) -> bool:
+        """Whether there are too few donors to speak of the laboratory's limit of blank."""
+        return self.n_blanks < MIN_DONORS
 
 
 def limit_of_blank(
@@ -313,9 +326,22 @@ def limit_of_blank(
         parametric_events=found.get("mean + 1.645 SD over donors"),
         empirical_events=found.get("95th percentile over donors"),
         lob_events=lob,
+        high_events=max(lob, _highest_blank(expected, int(counts.sum()), int(nucleated.sum()), n_at)),
         lod_events=limit_of_detection(lob),
-        reason=f"{decided}, {counts.size} negative donors",
+        reason=f"{decided}, {counts.size} negative donor{'' if counts.size == 1 else 's'}",
     )
+
+
+def _highest_blank(expected: np.ndarray, k: int, n: int, n_at: int) -> int:
+    """Upper 95 % limit of the 95th percentile: of a Poisson blank, and of donors that differ (normal tolerance)."""
+    # Garwood's limit of a Poisson mean: chi-square of 2 k + 2 degrees of freedom, halved.
+    rate = float(stats.chi2.ppf(0.95, 2 * k + 2)) / 2.0 / n
+    high = poisson_limit_of_blank(rate * n_at)
+    size = expected.size
+    if size >= 2:
+        factor = float(stats.nct.ppf(0.95, size - 1, EP17_QUANTILE * np.sqrt(size))) / np.sqrt(size)
+        high = max(high, _up(expected.mean() + factor * expected.std(ddof=1)))
+    return high
 
 
 def _below_target(k: int, n: int, quality_ok: bool) -> bool | None:

@@ -147,9 +147,9 @@ def quantify_mrd(
         *flags,
         *(f"DENOMINATOR_UNSURE: {d}; the fraction and its limits are not to be relied on" for d in doubts),
         *calls.flags,
-        *_indeterminate_flags(n_indeterminate, n_clonal, limits.threshold_events),
+        *_indeterminate_flags(n_indeterminate, n_clonal, limits.threshold_events, spec.cell),
         *_discordance_flags(by_tube),
-        *_sample_flags(limits.status, limits.events_needed, n_pc, n_nucleated, hemodilution, pull),
+        *_sample_flags(limits.status, limits.events_needed, n_pc, n_nucleated, hemodilution, pull, spec.cell),
         *therapy_warnings(spec, prior_therapy),
     ]
     return MrdResult(
@@ -201,10 +201,10 @@ def _by_tube(calls: CloneCalls, n_nucleated_by_tube: Mapping[str, int]) -> dict[
     return by_tube
 
 
-def _indeterminate_flags(n_indeterminate: int, n_clonal: int, threshold: int) -> list[str]:
+def _indeterminate_flags(n_indeterminate: int, n_clonal: int, threshold: int, cell: str) -> list[str]:
     if n_indeterminate == 0:
         return []
-    flags = [f"INDETERMINATE: {n_indeterminate} plasma cells are neither clearly clonal nor clearly normal"]
+    flags = [f"INDETERMINATE: {n_indeterminate} {cell}s are neither clearly clonal nor clearly normal"]
     if n_clonal < threshold <= n_clonal + n_indeterminate:
         flags.append(
             f"INDETERMINATE_COULD_BE_POSITIVE: with them {n_clonal + n_indeterminate} events reach the threshold "
@@ -237,12 +237,13 @@ def _sample_flags(
     n_nucleated: int,
     hemodilution: HemodilutionResult,
     pull: int | None,
+    cell: str,
 ) -> list[str]:
     flags = []
     if n_nucleated == 0:
         flags.append("NO_NUCLEATED: no nucleated cell was gated")
     elif n_pc == 0:
-        flags.append("NO_PLASMA_CELLS: not one plasma cell was gated; check the markers that identify them")
+        flags.append(f"NO_PLASMA_CELLS: not one {cell} was gated; check the markers that identify them")
     if status == "NOT_EVALUABLE" and events_needed:
         flags.append(f"ACQUIRE_MORE: {events_needed:,} more nucleated cells are needed to claim an absence at 1e-5")
     if hemodilution.verdict in ("hemodiluted", "possible"):

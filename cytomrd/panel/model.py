@@ -234,7 +234,7 @@ class PopulationSpec(_Spec):
 
 
 class AntigenSpec(_Spec):
-    """What is normal for an antigen on plasma cells, and which departure counts as an aberrancy."""
+    """What is normal for an antigen on the cells that are judged, and which departure counts as an aberrancy."""
 
     marker: str
     normal: Literal["+", "-", "+/-"]
@@ -272,10 +272,16 @@ class HemodilutionSpec(_Spec):
 
 
 class MrdSpec(_Spec):
-    """The MRD assay: which populations are what, the limits, and the rules of the call."""
+    """The MRD assay: which populations are what, the limits, and the rules of the call.
+
+    ``plasma_cells`` names the compartment that is judged, and ``cell`` what one of its cells is called in words:
+    another disease has another (B precursors among which leukaemic blasts are sought). Without the two light-chain
+    markers in any tube the phenotype decides alone.
+    """
 
     nucleated: str = "nucleated"
     plasma_cells: str = "plasma_cells"
+    cell: str = Field(default="plasma cell", min_length=1)
     lod_events: int = Field(default=20, ge=1)
     lloq_events: int = Field(default=50, ge=1)
     evaluable_nucleated: int = Field(default=3_000_000, ge=2_000_000)

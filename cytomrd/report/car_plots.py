@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from cytomrd.report.cells import control_of, on_axes
+from cytomrd.report.cells import control_of
 from cytomrd.report.rare import AntigenCut, draw_car_histogram, draw_car_threshold
 from cytomrd.report.words import count_words, linear_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
+from cytomrd.run.tracking import on_axes
 
 __all__ = ["car_views"]
 

@@ -7,13 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from cytomrd.gating.fit import CutDecision
-from cytomrd.run.model import FileResult, PlotAxis, RareCells, RunResult, SampleResult
+from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
+from cytomrd.run.plan import PlannedSample
+from cytomrd.run.sealed import SealedSample
+from cytomrd.run.tracking import earlier_samples, is_earlier, visit_order
 
-__all__ = ["clone_phenotype", "control_of", "cut_on", "earlier_clone", "kinds_of", "on_axes"]
+__all__ = ["cell_word", "clone_phenotype", "compared_with", "control_of", "cut_on", "earlier_clone", "kinds_of"]
 
 # From this share of the clonal cells on one side of the cut an antigen is called + or -; between them +/-.
 CLEAR_SHARE = 0.8
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+
+
+def cell_word(sample: SampleResult) -> str:
+    """What one cell of the judged compartment is called: ``plasma cell``, or as the panel says."""
+    return sample.panel.mrd.cell if sample.panel is not None and sample.panel.mrd is not None else "plasma cell"
 
 
 def kinds_of(sample: SampleResult, labels: np.ndarray) -> tuple[tuple[str, np.ndarray], ...]:
@@ -24,38 +32,9 @@ def kinds_of(sample: SampleResult, labels: np.ndarray) -> tuple[tuple[str, np.nd
     return (("car", labels == 1),)
 
 
-def on_axes(cells: RareCells, axes: Sequence[PlotAxis]) -> np.ndarray | None:
-    """Rare cells on the scales of some axes, array of shape (n, n_axes); None where the cells lack a marker.
-
-    The compensated values go through the axes' own transforms: two visits share a scale only that way.
-    """
-    if any(axis.marker not in cells.markers for axis in axes):
-        return None
-    columns = [axis.transform.apply(cells.compensated[:, cells.markers.index(axis.marker)]) for axis in axes]
-    return np.stack(columns, axis=1)
-
-
-def _order(sample: SampleResult) -> tuple[bool, float, str]:
-    """Visits in time: by day where given, else by collection."""
-    row = sample.rows[0]
-    when = row.collected_at.isoformat() if row.collected_at is not None else ""
-    return (row.day is None, row.day if row.day is not None else 0.0, when)
-
-
 def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tuple[str, RareCells, np.ndarray] | None:
     """The subject's latest earlier visit with clonal cells in the same tube: (visit, cells, mask of the clonal)."""
-    row = sample.rows[0]
-    if not row.subject_id or (row.day is None and row.collected_at is None):
-        return None
-    earlier = [
-        other
-        for other in run.samples
-        if other.rows[0].subject_id == row.subject_id
-        and other.mrd is not None
-        and _order(other)[0] == _order(sample)[0]
-        and _order(other) < _order(sample)
-    ]
-    for other in sorted(earlier, key=_order, reverse=True):
+    for other in earlier_samples(run.samples, sample):
         for tube in other.files:
             if tube.panel_id != file.panel_id or tube.tube != file.tube:
                 continue
@@ -64,6 +43,31 @@ def earlier_clone(run: RunResult, sample: SampleResult, file: FileResult) -> tup
                 if mask.any():
                     return other.rows[0].visit or other.sample_id, cells, mask
     return None
+
+
+Gated = tuple[PlannedSample, SealedSample]
+
+
+def compared_with(sample: PlannedSample, subject: Sequence[Gated]) -> tuple[Gated, ...]:
+    """The samples whose cells are drawn beside those of a sample, in the order given.
+
+    ``subject`` are the gated samples of its subject. Among them are the controls, of each tube the latest earlier
+    visit with clonal cells, and the earlier visit with the most: what :func:`control_of`, :func:`earlier_clone` and
+    :func:`cytomrd.run.tracking.track_clone` then choose among all samples, they choose among these.
+    """
+    row = sample.files[0].row
+    needed = {p.sample_id for p, _ in subject if p.role in CONTROL_ROLES and sample.assay == "car_nk"}
+    earlier = [(p, s) for p, s in subject if is_earlier(p.files[0].row, row)]
+    missing = {(f.panel_id, f.tube) for f in sample.files}
+    for other, sealed in sorted(earlier, key=lambda pair: visit_order(pair[0].files[0].row), reverse=True):
+        clonal = {(f.panel_id, f.tube) for f in other.files if sealed.summary.get("n_clonal", {}).get(f.tube)}
+        if clonal & missing:
+            needed.add(other.sample_id)
+            missing -= clonal
+    same = [(p, s) for p, s in earlier if p.files[0].panel_id == sample.files[0].panel_id]
+    if same:
+        needed.add(max(same, key=lambda pair: sum(pair[1].summary.get("n_clonal", {}).values()))[0].sample_id)
+    return tuple((p, s) for p, s in subject if p.sample_id in needed and p.sample_id != sample.sample_id)
 
 
 def control_of(run: RunResult, sample: SampleResult) -> tuple[str, RareCells] | None:

@@ -8,16 +8,18 @@ import numpy as np
 
 from cytomrd.mrd.clonality import ClusterSummary
 from cytomrd.panel import AntigenSpec
-from cytomrd.report.cells import cut_on, earlier_clone, kinds_of, on_axes
+from cytomrd.report.cells import cell_word, cut_on, earlier_clone, kinds_of
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_pair
 from cytomrd.report.tables import Table
 from cytomrd.report.words import MISSING, count_words, interval_words, join_words, number_words, percent_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
+from cytomrd.run.tracking import on_axes
 
 __all__ = ["plasma_view"]
 
-# Pairs on which plasma cells are usually looked at; those that the tube carries are drawn.
-PAIRS = (("CD38", "CD138"), ("CD45", "CD38"), ("CD19", "CD56"), ("CD27", "CD81"), ("CD81", "CD117"), ("CD45", "CD19"))
+# Pairs on which plasma cells, and B precursors, are usually looked at; those that the tube carries are drawn.
+PAIRS = (("CD38", "CD138"), ("CD45", "CD38"), ("CD19", "CD56"), ("CD27", "CD81"), ("CD81", "CD117"), ("CD45", "CD19"),
+         ("CD10", "CD38"), ("CD34", "CD10"), ("CD20", "CD10"))  # fmt: skip
 # Targets of antibodies and cells: their state on the plasma cells is always said (spared, dim, lost).
 THERAPY_TARGETS = ("CD38", "CD269")
 ROLES_SHOWN = ("gate", "aberrancy")
@@ -32,7 +34,10 @@ def plasma_view(run: RunResult, sample: SampleResult) -> dict[str, object]:
             pairs = list(_pairs(run, sample, file, cells))
             if strips or pairs:
                 tubes.append({"title": f"Tube {file.tube}", "strips": strips, "pairs": pairs})
+    cells = f"{cell_word(sample)}s"
     return {
+        "title": cells[0].upper() + cells[1:],
+        "cells": cells,
         "tubes": tubes,
         "antigens": _antigen_table(sample),
         "clusters": _cluster_table(sample),

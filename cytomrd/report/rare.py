@@ -71,7 +71,7 @@ def draw_antigen(
     rows = [kind for kind in names if kind == "normal" or len(cells.get(kind, ()))]
     if "clonal" not in rows and earlier is not None:
         rows.insert(0, "clonal")
-    frame = Frame(axis, None, (width, row * len(rows)), f"{axis.label} on plasma cells", left=50.0)
+    frame = Frame(axis, None, (width, row * len(rows)), f"{axis.label} by kind of cell", left=50.0)
     base = frame.top + frame.height
     _shade_normal(frame, cut, rows.index("normal") * row + frame.top, row)
     if cut.low is not None and cut.high is not None and cut.high > cut.low:
@@ -106,7 +106,7 @@ def _shade_normal(frame: Frame, cut: AntigenCut, top: float, row: float) -> None
     x = float(frame.across([cut.value])[0])
     left, right = (x, frame.left + frame.width) if cut.normal == "+" else (frame.left, x)
     frame.drawing.rect(
-        left, top, right - left, row, "expected", tip=f"where the panel expects most normal plasma cells ({cut.normal})"
+        left, top, right - left, row, "expected", tip=f"where the panel expects most normal cells ({cut.normal})"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 
@@ -11,19 +11,19 @@ from cytomrd.report.batch import batch_notes, batch_rows, series_views
 from cytomrd.report.page import asset, environment, last_part, policy
 from cytomrd.report.sample import sample_view
 from cytomrd.report.tables import DECISION_COLUMNS, csv_text, data_uri, decision_rows, provenance_table, qc_table
-from cytomrd.report.verdict import NEEDS, describe_sample
+from cytomrd.report.verdict import NEEDS, Verdict, describe_sample
 from cytomrd.report.words import plural
-from cytomrd.run.model import RunResult
+from cytomrd.run.model import RunResult, SampleResult
 from cytomrd.schema import table_to_csv
 
-__all__ = ["INFUSIONS_D", "render_report"]
+__all__ = ["INFUSIONS_D", "anchor_of", "render_article", "render_page", "render_report"]
 
 # Days of the two infusions of the trial's schedule (NCT06045091); a visit's day counts from the first.
 INFUSIONS_D = (0.0, 7.0)
 
 
 def render_report(run: RunResult, *, infusions_d: Sequence[float] = INFUSIONS_D) -> str:
-    """The report of a run as one HTML page that needs nothing else.
+    """The report of a run held in memory, as one HTML page that needs nothing else.
 
     Parameters
     ----------
@@ -39,30 +39,61 @@ def render_report(run: RunResult, *, infusions_d: Sequence[float] = INFUSIONS_D)
         samplesheet is escaped, and the page forbids itself anything but its own style and script.
     """
     verdicts = [describe_sample(s) for s in run.samples]
-    anchors = [f"s{i}" for i in range(1, len(run.samples) + 1)]
+
+    def article(index: int) -> str:
+        return render_article(run, run.samples[index], verdicts[index], anchor_of(index))
+
+    return "".join(render_page(run, verdicts, article, infusions_d=infusions_d))
+
+
+def anchor_of(index: int) -> str:
+    """Where a sample stands on the page, by its place in the run."""
+    return f"s{index + 1}"
+
+
+def render_article(run: RunResult, sample: SampleResult, verdict: Verdict, anchor: str) -> str:
+    """One sample's part of the page; ``run`` need hold only the samples that it is compared with."""
+    return environment().get_template("sample.html.j2").render(s=sample_view(run, sample, verdict, anchor))
+
+
+def render_page(
+    run: RunResult,
+    verdicts: Sequence[Verdict],
+    article: Callable[[int], str],
+    *,
+    infusions_d: Sequence[float] = INFUSIONS_D,
+) -> Iterator[str]:
+    """The page piece by piece; ``article(index)`` is asked for each sample's part when it is due.
+
+    The samples need not hold their events: what is drawn of them stands in the articles.
+    """
     needs = list(NEEDS)
     order = sorted(range(len(run.samples)), key=lambda i: (needs.index(verdicts[i].need), i))
-    entries = [(run.samples[i], verdicts[i], anchors[i]) for i in order]
+    entries = [(run.samples[i], verdicts[i], anchor_of(i)) for i in order]
+    anchors = {s.sample_id: anchor_of(i) for i, s in enumerate(run.samples)}
     style, script = asset("report.css"), asset("report.js")
-    page = environment().get_template("report.html.j2")
     counts = Counter(v.need for v in verdicts)
-    return page.render(
-        csp=policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        title=last_part(run.folder) or "run",
-        folder=run.folder,
-        version=str(run.provenance.get("cytomrd", "")),
-        finished=_moment(run.provenance.get("finished")),
-        size=f"{plural(len(run.samples), 'sample')}, {plural(sum(len(s.rows) for s in run.samples), 'tube')}",
-        counts=[(need, NEEDS[need], str(counts[need])) for need in needs if counts[need]],
-        notes=batch_notes(run, dict(zip((s.sample_id for s in run.samples), anchors, strict=True))),
-        rows=batch_rows(run, entries),
-        series=series_views(run, entries, infusions_d),
-        samples=[sample_view(run, sample, verdict, anchor) for sample, verdict, anchor in entries],
-        qc=qc_table(run.samples),
-        provenance=provenance_table(run),
-        downloads=_downloads(run),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .generate(
+            csp=policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            title=last_part(run.folder) or "run",
+            folder=run.folder,
+            version=str(run.provenance.get("cytomrd", "")),
+            finished=_moment(run.provenance.get("finished")),
+            size=f"{plural(len(run.samples), 'sample')}, {plural(sum(len(s.rows) for s in run.samples), 'tube')}",
+            counts=[(need, NEEDS[need], str(counts[need])) for need in needs if counts[need]],
+            notes=batch_notes(run, anchors),
+            rows=batch_rows(run, entries),
+            series=series_views(run, entries, infusions_d),
+            articles=(Markup(article(i)) for i in order),
+            qc=qc_table(run.samples),
+            provenance=provenance_table(run),
+            downloads=_downloads(run),
+        )
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cytomrd.report.batch import flag_words, visit_words
 from cytomrd.report.car_plots import car_views
-from cytomrd.report.cells import kinds_of
+from cytomrd.report.cells import cell_word, kinds_of
 from cytomrd.report.marks import status_mark
 from cytomrd.report.plasma import plasma_view
 from cytomrd.report.plots import draw_gate, draw_time
@@ -100,26 +100,60 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
     mrd = sample.mrd
     n, pc = mrd.n_nucleated, mrd.n_plasma_cells
     yield "Nucleated cells (N)", count_words(n), _by_tube(mrd.by_tube)
-    yield "Plasma cells", percent_words(pc / n) if n else MISSING, f"of nucleated; {plural(pc, 'cell')}"
+    cell = cell_word(sample)
+    yield (
+        f"{cell[0].upper()}{cell[1:]}s",
+        percent_words(pc / n) if n else MISSING,
+        f"of nucleated; {plural(pc, 'cell')}",
+    )
     for name, count in (("Clonal", mrd.n_clonal_pc), ("Normal", mrd.n_normal_pc)):
-        within = f"{percent_words(count / pc)} of plasma cells; " if pc else ""
+        within = f"{percent_words(count / pc)} of {cell}s; " if pc else ""
         yield (
-            f"{name} plasma cells",
+            f"{name} {cell}s",
             f"{count:,}",
             f"{within}{fraction_words(count / n) if n else MISSING} of nucleated",
         )
     if mrd.n_indeterminate_pc:
-        yield "Indeterminate", f"{mrd.n_indeterminate_pc:,}", "plasma cells called neither normal nor clonal"
+        yield "Indeterminate", f"{mrd.n_indeterminate_pc:,}", f"{cell}s called neither normal nor clonal"
     if mrd.kappa_lambda_ratio is not None:
-        chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else "of all plasma cells"
+        chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else f"of all {cell}s"
         yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), chain
-    yield "Limit of blank", plural(mrd.lob_events, "event"), f"positive from {mrd.threshold_events} clonal cells"
+    yield "Limit of blank", plural(mrd.lob_events, "event"), _blank_words(sample)
+    if sample.track is not None:
+        clonal = sum(t.n_clonal_alike for t in sample.track.tubes)
+        expected = sum(t.n_expected for t in sample.track.tubes)
+        yield (
+            f"Like the clone at {sample.track.visit}",
+            plural(sample.track.n_alike, cell),
+            f"{clonal:,} of them called clonal; of the others {number_words(expected, 2)} expected by chance",
+        )
     if mrd.below_1e_5 is not None:
         yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
+    if sample.interval_with_gates is not None:
+        shown = fraction_words(mrd.mrd_fraction, *sample.interval_with_gates)
+        yield "MRD with moved gates", shown, _gates_words(sample)
     if sample.mrd_fraction_without_qc is not None:
         yield "MRD without time QC", fraction_words(sample.mrd_fraction_without_qc), _difference(sample)
     verdict = str(mrd.hemodilution or "not_assessed")
     yield "Hemodilution", HEMODILUTION.get(verdict, verdict.replace("_", " ")), "marrow-only cells against their range"
+
+
+def _gates_words(sample: SampleResult) -> str:
+    error = sample.gate_error
+    unsure = ", up to all indeterminate cells" if sample.mrd.n_indeterminate_pc else ""
+    return (
+        f"counting, cuts and compensation together{unsure}; {error.fewest:,} to {error.most:,} clonal cells in "
+        f"{error.n_draws} draws within their evidence"
+    )
+
+
+def _blank_words(sample: SampleResult) -> str:
+    parts = [f"positive from {sample.mrd.threshold_events} clonal cells"]
+    if sample.lob is not None:
+        if sample.lob.high_events is not None:
+            parts.append(f"at most {sample.lob.high_events} with 95% confidence")
+        parts.append(f"source: {sample.lob.source}")
+    return "; ".join(parts)
 
 
 def _difference(sample: SampleResult) -> str:

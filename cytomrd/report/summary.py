@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import shorten
 
 from cytomrd.report.batch import result_words
-from cytomrd.report.verdict import NEEDS, describe_sample
+from cytomrd.report.verdict import NEEDS, Verdict
 from cytomrd.run.model import RunResult, SampleResult
 
 __all__ = ["summary_lines"]
@@ -14,20 +14,19 @@ __all__ = ["summary_lines"]
 TITLES = {"mrd": "Marrow MRD", "car_nk": "CAR+ NK cells", "phenotype": "Phenotype"}
 
 
-def summary_lines(run: RunResult) -> Iterator[str]:
+def summary_lines(run: RunResult, verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Lines for the terminal: by assay, each sample's status and number."""
     for assay, title in TITLES.items():
-        samples = [s for s in run.samples if s.assay == assay]
-        if not samples:
+        of_assay = [(s, v) for s, v in zip(run.samples, verdicts, strict=True) if s.assay == assay]
+        if not of_assay:
             continue
         yield from ("", title)
-        verdicts = [(s, describe_sample(s)) for s in samples]
         needs = list(NEEDS)
         if assay == "mrd":
-            verdicts.sort(key=lambda pair: needs.index(pair[1].need))
-        width = max(len(s.sample_id) for s in samples)
-        words = max(len(v.word) for _, v in verdicts)
-        for sample, verdict in verdicts:
+            of_assay.sort(key=lambda pair: needs.index(pair[1].need))
+        width = max(len(s.sample_id) for s, _ in of_assay)
+        words = max(len(v.word) for _, v in of_assay)
+        for sample, verdict in of_assay:
             yield f"  {sample.sample_id:<{width}}  {verdict.word:<{words}}  {_number(sample)}"
     for note in run.notes:
         yield f"note: {note}"

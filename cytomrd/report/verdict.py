@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cytomrd.report.cells import clone_phenotype
+from cytomrd.report.cells import cell_word, clone_phenotype
 from cytomrd.report.words import (
     cells_per_ul_words,
     count_words,
@@ -99,7 +99,7 @@ def _describe_mrd(sample: SampleResult) -> Verdict:
     unsure = mrd.n_indeterminate_pc
     if mrd.status == "NEGATIVE" and mrd.n_clonal_pc + unsure >= mrd.threshold_events:
         sentence = (
-            f"Indeterminate: {plural(unsure, 'plasma cell')} could be called neither normal nor clonal; "
+            f"Indeterminate: {plural(unsure, cell_word(sample))} could be called neither normal nor clonal; "
             f"without them the sample is MRD negative, with them it would be positive."
         )
         return Verdict("indeterminate", "Indeterminate", "indeterminate", sentence, verdict.numbers)
@@ -109,7 +109,7 @@ def _describe_mrd(sample: SampleResult) -> Verdict:
 def _mrd_counts(sample: SampleResult) -> str:
     mrd = sample.mrd
     fraction = fraction_words(mrd.mrd_fraction, mrd.ci_low, mrd.ci_high)
-    cells = plural(mrd.n_clonal_pc, "clonal plasma cell")
+    cells = plural(mrd.n_clonal_pc, f"clonal {cell_word(sample)}")
     return f"{cells} in {count_words(mrd.n_nucleated, 'nucleated cells')}: {fraction}."
 
 
@@ -154,7 +154,7 @@ def _mrd_positive(sample: SampleResult) -> Verdict:
 def _mrd_negative(sample: SampleResult) -> Verdict:
     mrd = sample.mrd
     sentence = (
-        f"MRD negative: fewer than {mrd.threshold_events} clonal plasma cells in "
+        f"MRD negative: fewer than {mrd.threshold_events} clonal {cell_word(sample)}s in "
         f"{count_words(mrd.n_nucleated, 'nucleated cells')}, below {fraction_words(mrd.lod, digits=2)}."
     )
     return Verdict("negative", "Negative", "negative", sentence, (_mrd_counts(sample), _mrd_limits(sample)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from cytomrd.car_nk.absolute import DualPlatform, SinglePlatform, Volumetric, volume_ul_from_keyword
 from cytomrd.car_nk.background import choose_background
@@ -24,31 +25,36 @@ __all__ = ["SubjectControl", "finish_car_nk", "subject_control"]
 
 @dataclass(frozen=True)
 class SubjectControl:
-    """The control that sets the CAR threshold of a subject's series; ``reason`` says why there is none."""
+    """The control that sets the CAR threshold of a subject's series; ``reason`` says why there is none.
+
+    ``contents`` is the SHA-256 of each file that was read for it.
+    """
 
     role: str = ""
     file: str = ""
     cut: ControlCut | None = None
     reason: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 def subject_control(
     controls: tuple[PlannedFile, ...], panels: dict[str, Panel], settings: RunSettings, folder
 ) -> SubjectControl:
     """The first control that yields a threshold; they come in order of preference."""
-    reasons = []
+    reasons, contents = [], {}
     for control in controls:
         try:
-            cut = _control_cut(control, panels[control.panel_id], settings, folder)
+            cut, contents[control.row.file] = _control_cut(control, panels[control.panel_id], settings, folder)
         except (CytomrdError, OSError) as error:
             reasons.append(f"{control.row.file}: {error}")
             continue
         passed_over = f"passed over {'; '.join(reasons)}" if reasons else ""
-        return SubjectControl(control.row.role, control.row.file, cut, passed_over)
+        return SubjectControl(control.row.role, control.row.file, cut, passed_over, contents)
     return SubjectControl(reason="; ".join(reasons))
 
 
-def _control_cut(control: PlannedFile, panel: Panel, settings: RunSettings, folder) -> ControlCut:
+def _control_cut(control: PlannedFile, panel: Panel, settings: RunSettings, folder) -> tuple[ControlCut, str]:
+    """The threshold that a control gives, and the SHA-256 of its file."""
     spec = panel.car_nk
     dataset = open_fcs(control.path, strict=settings.strict)
     spillover = file_spillover(dataset, settings, folder)
@@ -56,10 +62,11 @@ def _control_cut(control: PlannedFile, panel: Panel, settings: RunSettings, fold
     fitted = fit_gates(dataset, panel, control.tube, match=control.match, spillover=spillover, random_state=seed)
     cut = next(c for c in panel.cuts if c.name == spec.car_cut)
     source = f"{control.row.role.replace('_', '-')} control {control.row.file}"
-    return fit_control_cut(
+    threshold = fit_control_cut(
         dataset, fitted, spec.car_cut, population=spec.nk, quantile=cut.quantile, width=cut.width, spillover=spillover,
         source=source, random_state=seed,
     )  # fmt: skip
+    return threshold, dataset.sha256
 
 
 def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | None) -> SampleResult:

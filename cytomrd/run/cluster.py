@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.results import safe_name
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.staging import staged_folder
-from cytomrd.run.workers import Task, run_tasks
+from cytomrd.run.workers import Failed, LocalPool, Task, run_tasks
 from cytomrd.schema import Column, table_to_csv
 
 __all__ = ["ClusteredSample", "cluster_run"]
@@ -78,16 +77,26 @@ def cluster_run(
     controls = _controls(plan, settings)
     names = iter(_file_names(plan))
     found: dict[str, ClusteredSample] = {}
+    targets_of: dict[str, list[Path]] = {}
 
     def end(sample: PlannedSample, clustered: ClusteredSample) -> None:
         found[sample.sample_id] = clustered
         if progress is not None:
             progress(sample.sample_id, sum(f.n_events for f in sample.files))
 
+    def take(task: Task, result: tuple[TubeClusters, ...] | Failed) -> None:
+        sample: PlannedSample = task.key
+        if isinstance(result, Failed):
+            for target in targets_of[sample.sample_id]:
+                target.unlink(missing_ok=True)
+            end(sample, ClusteredSample(sample.sample_id, error=str(result)))
+        else:
+            end(sample, ClusteredSample(sample.sample_id, result))
+
     with staged_folder(out) as stage:
         tasks = []
         for sample in plan.samples:
-            targets = [stage / next(names) for _ in sample.files]
+            targets = targets_of[sample.sample_id] = [stage / next(names) for _ in sample.files]
             if reason := _too_large(sample, max_memory_mb):
                 end(sample, ClusteredSample(sample.sample_id, error=reason))
                 continue
@@ -95,8 +104,9 @@ def cluster_run(
             arguments = (sample, plan.panels, settings, choices, plan.folder, cuts, targets)
             tasks.append(Task(sample, _cluster_sample, arguments))
         # The largest first, so that none is left over for one worker at the end.
-        tasks.sort(key=lambda task: -sum(f.n_events for f in task.key.files))
-        run_tasks(tasks, jobs, lambda task, clustered: end(task.key, clustered))
+        tasks.sort(key=lambda t: -sum(f.n_events for f in t.key.files))
+        with LocalPool(jobs) as pool:
+            run_tasks(tasks, pool, take)
         samples = tuple(found[s.sample_id] for s in plan.samples)
         (stage / TABLE_NAME).write_text(_table(samples), "utf-8", newline="")
     return samples
@@ -148,17 +158,11 @@ def _controls(plan: RunPlan, settings: RunSettings) -> dict[tuple[str, ...], dic
 
 def _cluster_sample(sample: PlannedSample, panels: Mapping[str, Panel], settings, choices, folder, controls, targets):
     tubes = []
-    try:
-        for file, target in zip(sample.files, targets, strict=True):
-            if file.error:
-                raise RunError(f"{file.row.file}: {file.error}")
-            tubes.append(_cluster_file(file, panels, settings, choices, folder, controls, target))
-    except (CytomrdError, OSError) as error:
-        return _failed(sample, targets, f"{type(error).__name__}: {error}")
-    except Exception as error:  # a defect of ours must not cost the rest of the batch
-        where = "".join(traceback.format_tb(error.__traceback__)[-2:])
-        return _failed(sample, targets, f"internal error, please report: {type(error).__name__}: {error}\n{where}")
-    return ClusteredSample(sample.sample_id, tuple(tubes))
+    for file, target in zip(sample.files, targets, strict=True):
+        if file.error:
+            raise RunError(f"{file.row.file}: {file.error}")
+        tubes.append(_cluster_file(file, panels, settings, choices, folder, controls, target))
+    return tuple(tubes)
 
 
 def _cluster_file(file: PlannedFile, panels, settings, choices, folder, controls, target: Path) -> TubeClusters:
@@ -169,12 +173,6 @@ def _cluster_file(file: PlannedFile, panels, settings, choices, folder, controls
     except CytomrdError as error:
         error.add_note(f"file {file.row.file}")
         raise
-
-
-def _failed(sample: PlannedSample, targets: list[Path], reason: str) -> ClusteredSample:
-    for target in targets:
-        target.unlink(missing_ok=True)
-    return ClusteredSample(sample.sample_id, error=reason)
 
 
 def _table(samples: tuple[ClusteredSample, ...]) -> str:

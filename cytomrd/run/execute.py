@@ -1,51 +1,77 @@
-"""Carrying out a plan: controls first, then every tube and the clones of every sample, over worker processes.
+"""Carrying out a plan: controls first, then every sample over the workers, each sealed as it ends.
 
-A sample that fails is boxed with its reason and the others go on. What is drawn
-together over samples (the limit of blank, the CAR threshold of a subject) is
-decided here, in the order of the plan, so the number of jobs changes nothing.
+A sample that was sealed before, from the same content, is kept. A sample that fails is boxed with its reason and the
+others go on. What is drawn together over samples is decided afterwards, in the order of the plan
+(:mod:`cytomrd.run.finish`), so neither the number of workers nor an interruption changes a result.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
-from cytomrd.errors import CytomrdError
-from cytomrd.panel import Panel
-from cytomrd.run.car_nk_sample import SubjectControl, finish_car_nk, subject_control
-from cytomrd.run.gate_file import GatedFile, gate_file
-from cytomrd.run.memory import admitted_jobs, refusal
-from cytomrd.run.model import RunResult, SampleResult
-from cytomrd.run.mrd_sample import Blank, ClonesOfSample, call_sample, finish_mrd
-from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
+from cytomrd.run.blanks import Blank
+from cytomrd.run.car_nk_sample import SubjectControl, subject_control
+from cytomrd.run.gate_draws import spillover_files
+from cytomrd.run.gate_sample import SampleJob, content_of, gate_sample, made_from
+from cytomrd.run.memory import refusal
+from cytomrd.run.plan import PlannedSample, RunPlan
+from cytomrd.run.sealed import SealedSample, clear_unsealed, find_sealed
 from cytomrd.run.settings import RunSettings
-from cytomrd.run.workers import Task, run_tasks
+from cytomrd.run.workers import Failed, Pool, Task, run_tasks
 
-__all__ = ["execute_plan"]
+__all__ = ["GatedRun", "gate_plan"]
 
-Progress = Callable[[str, int], None]
+Progress = Callable[[str, int, str], None]
+HASHING_THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class GatedSample:
-    """A sample after gating and before what needs the other samples."""
+class GatedRun:
+    """A plan carried out: each sample sealed or failed, and what was done again because something changed."""
 
-    planned: PlannedSample
-    files: tuple[GatedFile, ...] = ()
-    clones: ClonesOfSample | None = None
-    errors: tuple[str, ...] = ()
+    plan: RunPlan
+    settings: RunSettings
+    samples: tuple[SealedSample | Failed, ...]
+    redone: tuple[str, ...] = ()
+
+    @property
+    def pairs(self) -> Iterator[tuple[PlannedSample, SealedSample | Failed]]:
+        """Samples with what came of them, in the order of the plan."""
+        return zip(self.plan.samples, self.samples, strict=True)
+
+    @property
+    def blanks(self) -> dict[str, list[Blank]]:
+        """The run's negative marrows, by panel: what the limit of blank is made from."""
+        blanks: dict[str, list[Blank]] = {}
+        for planned, sealed in self.pairs:
+            if planned.role == "negative" and isinstance(sealed, SealedSample) and sealed.summary:
+                row, about = planned.files[0].row, sealed.summary["about"]
+                blank = Blank(
+                    sample_id=planned.sample_id,
+                    donor=row.subject_id or planned.sample_id,
+                    instrument=about["instrument"],
+                    n_clonal=sum(sealed.summary["n_clonal"].values()),
+                    n_nucleated=sum(sealed.summary["n_nucleated"].values()),
+                    held=about["held"],
+                )
+                blanks.setdefault(planned.files[0].panel_id, []).append(blank)
+        return blanks
 
 
-def execute_plan(
+def gate_plan(
     plan: RunPlan,
     settings: RunSettings,
+    store: Path,
     *,
-    jobs: int = 1,
+    pool: Pool,
     max_memory_mb: float | None = None,
+    force: bool = False,
     progress: Progress | None = None,
-) -> RunResult:
-    """Gate every sample of the plan and quantify it.
+) -> GatedRun:
+    """Gate every sample of the plan that is not sealed yet.
 
     Parameters
     ----------
@@ -53,153 +79,113 @@ def execute_plan(
         From :func:`cytomrd.run.plan.plan_run`.
     settings
         Choices of this run.
-    jobs
-        Worker processes; the results do not depend on it.
+    store
+        The folder of sealed samples; with workers elsewhere, on a file system that all share.
+    pool
+        The workers; the results do not depend on them.
     max_memory_mb
-        What all processes together may hold, in MB: fewer jobs run at once where they would hold more, and a file
-        that alone needs more is refused.
+        A sample of which a file alone needs more is refused.
+    force
+        Gate again what is sealed.
     progress
-        Called with (sample id, events done) as each sample ends.
+        Called with (sample id, its events, ``"kept"``, ``"gated"`` or ``"failed"``) as each sample ends.
+
+    Raises
+    ------
+    StorageError
+        If results cannot be written; samples that are sealed stay.
     """
-    jobs = admitted_jobs(plan, jobs, max_memory_mb)
-    controls = _subject_controls(plan, settings, jobs)
-    gated = _Gating(plan, settings, controls, max_memory_mb, progress).run(jobs)
-    ordered = [gated[s.sample_id] for s in plan.samples]
-    blanks = _blanks(ordered)
-    samples = tuple(_finish(s, plan.panels, controls.get(_control_key(s.planned)), blanks, settings) for s in ordered)
-    return RunResult(folder=str(plan.folder), samples=samples, notes=plan.notes, provenance={})
+    tell = progress or (lambda sample_id, n_events, what: None)
+    clear_unsealed(store)
+    kept, redone = ({}, ()) if force else _kept(plan, settings, store)
+    found: dict[str, SealedSample | Failed] = {}
+    to_do = []
+
+    def end(sample: PlannedSample, result: SealedSample | Failed, what: str) -> None:
+        found[sample.sample_id] = result
+        tell(sample.sample_id, sum(f.n_events for f in sample.files), what)
+
+    for sample in plan.samples:
+        reasons = [(f, f.error or refusal(f, max_memory_mb)) for f in sample.files]
+        errors = tuple(f"{f.row.file}: {reason}" for f, reason in reasons if reason)
+        if errors:
+            end(sample, Failed(errors), "failed")
+        elif sample.sample_id in kept:
+            end(sample, kept[sample.sample_id], "kept")
+        else:
+            to_do.append(sample)
+    controls = _subject_controls(to_do, plan, settings, pool)
+    for sample in to_do:
+        if isinstance(control := controls.get(_control_key(sample)), Failed):
+            end(sample, Failed((f"its control ({', '.join(_control_key(sample))}): {control}",)), "failed")
+    tasks = _sample_tasks([s for s in to_do if s.sample_id not in found], plan, settings, store, controls, pool.size)
+
+    def take(task: Task, result: SealedSample | Failed) -> None:
+        end(task.key, result, "failed" if isinstance(result, Failed) else "gated")
+
+    run_tasks(tasks, pool, take)
+    return GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone)
+
+
+def _sample_tasks(samples: list[PlannedSample], plan, settings, store, controls, size: int) -> Iterator[Task]:
+    """The largest first, so that none is left over for one worker at the end."""
+    # Workers without a sample of their own help to read and gate those there are.
+    n_threads = max(1, size // max(1, len(samples)))
+    for sample in sorted(samples, key=lambda s: -sum(f.n_events for f in s.files)):
+        panel = plan.panels[sample.files[0].panel_id]
+        control = controls.get(_control_key(sample))
+        job = SampleJob(sample, panel, settings, plan.folder, store, control, n_threads)
+        yield Task(sample, gate_sample, (job,))
 
 
 def _control_key(sample: PlannedSample) -> tuple[str, ...]:
     return tuple(f.row.file for f in sample.controls)
 
 
-def _subject_controls(plan: RunPlan, settings: RunSettings, jobs: int) -> dict[tuple[str, ...], SubjectControl]:
+def _subject_controls(
+    samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool
+) -> dict[tuple[str, ...], SubjectControl | Failed]:
     """One CAR threshold for each set of controls, so that a subject's series shares one."""
-    wanted: dict[tuple[str, ...], PlannedSample] = {}
-    for sample in plan.samples:
-        if sample.controls:
-            wanted.setdefault(_control_key(sample), sample)
-    found: dict[tuple[str, ...], SubjectControl] = {}
-    tasks = [Task(key, subject_control, (s.controls, plan.panels, settings, plan.folder)) for key, s in wanted.items()]
-    run_tasks(tasks, jobs, lambda task, control: found.update({task.key: control}))
+    wanted = {_control_key(s): s.controls for s in samples if s.controls}
+    found: dict[tuple[str, ...], SubjectControl | Failed] = {}
+    tasks = [Task(key, subject_control, (files, plan.panels, settings, plan.folder)) for key, files in wanted.items()]
+    run_tasks(tasks, pool, lambda task, control: found.update({task.key: control}))
     return found
 
 
-@dataclass(eq=False)
-class _Gating:
-    """Tubes gated one by one in any order; the clones of a sample called as soon as its last tube is there."""
-
-    plan: RunPlan
-    settings: RunSettings
-    controls: Mapping[tuple[str, ...], SubjectControl]
-    max_memory_mb: float | None
-    progress: Progress | None
-    done: dict[str, GatedSample] = field(default_factory=dict)
-    tubes: dict[str, dict[int, GatedFile | str]] = field(default_factory=dict)
-
-    def run(self, jobs: int) -> dict[str, GatedSample]:
-        tasks = []
-        # The largest first, so that none is left over for one worker at the end.
-        for sample in sorted(self.plan.samples, key=lambda s: -sum(f.n_events for f in s.files)):
-            reasons = [(f, f.error or refusal(f, self.max_memory_mb)) for f in sample.files]
-            errors = tuple(f"{f.row.file}: {reason}" for f, reason in reasons if reason)
-            if errors:
-                self._end(GatedSample(sample, errors=errors))
+def _kept(plan: RunPlan, settings: RunSettings, store: Path) -> tuple[dict[str, SealedSample], tuple[str, ...]]:
+    """Samples that are sealed from the same content, and for each of the others that was sealed what changed."""
+    sealed = find_sealed(store)
+    known = [s for s in plan.samples if s.sample_id in sealed and not any(f.error for f in s.files)]
+    # Hashing releases the interpreter's lock; a file is read once, however many samples it is the control of.
+    paths = dict.fromkeys(f.path for s in known for f in (*s.files, *s.controls))
+    paths |= dict.fromkeys(spillover_files(settings, plan.folder))
+    with ThreadPoolExecutor(HASHING_THREADS) as threads:
+        content = dict(zip(paths, threads.map(content_of, paths), strict=True))
+        kept, redone = {}, []
+        for sample in known:
+            panel = plan.panels[sample.files[0].panel_id]
+            wanted = made_from(sample, panel, settings, plan.folder, content.__getitem__)
+            same = [s for s in sealed[sample.sample_id] if s.made_from == wanted]
+            if same and same[0].is_whole:
+                kept[sample.sample_id] = same[0]
+            elif same:
+                redone.append(f"{sample.sample_id}: gated again, its stored result was damaged")
             else:
-                tasks += [(sample, index) for index in range(len(sample.files))]
-        # Jobs without a tube of their own help to read and gate those there are.
-        n_threads = max(1, jobs // max(1, len(tasks)))
-        run_tasks([self._tube_task(*task, n_threads) for task in tasks], jobs, self._take)
-        return self.done
-
-    def _tube_task(self, sample: PlannedSample, index: int, n_threads: int) -> Task:
-        file = sample.files[index]
-        control = self.controls.get(_control_key(sample))
-        cuts = {control.cut.cut: control.cut} if control is not None and control.cut is not None else {}
-        panel = self.plan.panels[file.panel_id]
-        return Task((sample, index), _gate_tube, (file, panel, self.settings, self.plan.folder, cuts, n_threads))
-
-    def _take(self, task: Task, result) -> list[Task]:
-        sample, index = task.key
-        if index is None:
-            self._end(_with_clones(self.done[sample.sample_id], result))
-            return []
-        tubes = self.tubes.setdefault(sample.sample_id, {})
-        tubes[index] = result
-        if len(tubes) < len(sample.files):
-            return []
-        in_order = [tubes[i] for i in range(len(tubes))]
-        errors = tuple(t for t in in_order if isinstance(t, str))
-        panel = self.plan.panels[sample.files[0].panel_id]
-        if errors or panel.mrd is None:
-            self._end(GatedSample(sample, () if errors else tuple(in_order), errors=errors))
-            return []
-        self.done[sample.sample_id] = GatedSample(sample, tuple(in_order))
-        return [Task((sample, None), _call_clones, (tuple(in_order), panel, self.settings))]
-
-    def _end(self, sample: GatedSample) -> None:
-        self.done[sample.planned.sample_id] = sample
-        self.tubes.pop(sample.planned.sample_id, None)
-        if self.progress is not None:
-            self.progress(sample.planned.sample_id, sum(f.n_events for f in sample.planned.files))
+                changes = ", ".join(_changes(sealed[sample.sample_id][-1].made_from, wanted))
+                redone.append(f"{sample.sample_id}: gated again: {changes}")
+    return kept, tuple(redone)
 
 
-def _with_clones(sample: GatedSample, result: ClonesOfSample | str) -> GatedSample:
-    if isinstance(result, str):
-        return GatedSample(sample.planned, errors=(result,))
-    return replace(sample, clones=result)
-
-
-def _boxed(function: Callable):
-    """What ``function()`` returns, or its error in words."""
-    try:
-        return function()
-    except (CytomrdError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
-    except Exception as error:  # a defect of ours must not cost the rest of the batch
-        where = "".join(traceback.format_tb(error.__traceback__)[-2:])
-        return f"internal error, please report: {type(error).__name__}: {error}\n{where}"
-
-
-def _gate_tube(file: PlannedFile, panel: Panel, settings: RunSettings, folder, cuts, n_threads: int) -> GatedFile | str:
-    return _boxed(lambda: gate_file(file, panel, settings, folder, controls=cuts, n_threads=n_threads))
-
-
-def _call_clones(files: tuple[GatedFile, ...], panel: Panel, settings: RunSettings) -> ClonesOfSample | str:
-    return _boxed(lambda: call_sample(files, panel, settings))
-
-
-def _blanks(samples: list[GatedSample]) -> dict[str, list[Blank]]:
-    """The run's negative marrows, by panel: what the limit of blank is made from, if their cells could be counted."""
-    blanks: dict[str, list[Blank]] = {}
-    for sample in samples:
-        doubtful = any(f.result.qc.doubts for f in sample.files)
-        if sample.clones is not None and sample.planned.role == "negative" and not doubtful:
-            blanks.setdefault(sample.planned.files[0].panel_id, []).append(sample.clones.blank)
-    return blanks
-
-
-def _finish(sample: GatedSample, panels, control, blanks: Mapping[str, list[Blank]], settings) -> SampleResult:
-    planned = sample.planned
-    rows = tuple(f.row for f in planned.files)
-    if sample.errors:
-        return SampleResult(planned.sample_id, rows, planned.assay, "failed", errors=sample.errors)
-    panel = panels[planned.files[0].panel_id]
-    held = any(f.result.qc.held for f in sample.files)
-    result = SampleResult(
-        planned.sample_id,
-        rows,
-        panel.assay,
-        "held" if held else "done",
-        files=tuple(f.result for f in sample.files),
-        panel=panel,
-    )
-    try:
-        if sample.clones is not None:
-            result = finish_mrd(result, sample.clones, panel, blanks.get(panel.id, []), settings)
-        elif panel.car_nk is not None and planned.role in ("sample", "pre_infusion"):
-            result = finish_car_nk(result, panel, control)
-    except CytomrdError as error:
-        return replace(result, status="failed", errors=(f"{type(error).__name__}: {error}",))
-    return result
+def _changes(before: Mapping, now: Mapping) -> Iterator[str]:
+    """What differs between two origins, in words."""
+    for name in ("cytomrd", "settings", "panel"):
+        if before.get(name) != now[name]:
+            yield {"cytomrd": "another version", "settings": "other settings", "panel": "another panel"}[name]
+    for name, words in (("files", "file"), ("controls", "control")):
+        earlier = {f["file"]: f for f in before.get(name, ())}
+        for file in now[name]:
+            if earlier.get(file["file"]) != file:
+                yield f"{words} {file['file']} {'changed' if file['file'] in earlier else 'is new'}"
+        left = [f for f in earlier if f not in {g["file"] for g in now[name]}]
+        yield from (f"{words} {f} is no longer part of it" for f in left)

@@ -16,25 +16,27 @@ from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.margins import upper_margin
+from cytomrd.run.gate_draws import GateDraws, draw_gates
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 
-__all__ = ["GatedFile", "gate_file", "rare_population"]
+__all__ = ["GatedFile", "gate_file", "rare_population", "without_time_gate"]
 
 MARGIN = "_upper_margin"
 
 
 @dataclass(frozen=True, eq=False)
 class GatedFile:
-    """A gated tube, and its rare compartment with and without time QC."""
+    """A gated tube, its rare compartment with and without time QC, and what moved gates do to it (MRD panels)."""
 
     result: FileResult
     rare: RareCells | None
     rare_without_qc: RareCells | None
     cuts: Mapping[str, float]
+    draws: GateDraws | None = None
 
 
 def rare_population(panel: Panel) -> str | None:
@@ -68,7 +70,14 @@ def gate_file(
             random_state=settings.random_state,
             n_threads=n_threads,
         )
-        return _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
+        gated = _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
+        if panel.mrd is None or gated.rare is None or not settings.gate_draws:
+            return gated
+        draws = draw_gates(
+            dataset, fitted, spillover, rare=gated.rare.population, denominator=panel.mrd.nucleated,
+            settings=settings, folder=folder, n_threads=n_threads,
+        )  # fmt: skip
+        return replace(gated, draws=draws)
     except CytomrdError as error:
         error.add_note(f"file {planned.row.file}")
         raise
@@ -119,6 +128,7 @@ def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, n_thre
         n_without_qc=n_without_qc,
         volume_keyword=dataset.keywords.get("$VOL"),
         cytometer=dataset.keywords.get("$CYT", ""),
+        cytometer_serial=dataset.keywords.get("$CYTSN", ""),
         acquired_at=acquisition_time(dataset.keywords),
     )
     cuts = {d.name: d.value for d in fitted.decisions if d.value is not None}
@@ -180,14 +190,21 @@ def _label_car_positive(cells: RareCells, panel: Panel, fitted: FittedGates) -> 
 
 def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads):
     """Counts and rare cells had time QC left nothing out; one more pass, only where it did leave out."""
-    time = next((p.name for p in panel.populations if isinstance(p.gate, TimeSpec)), None)
-    if not fitted.time_removed or time not in strategy.populations:
+    opened = without_time_gate(strategy, panel)
+    if not fitted.time_removed or opened is None:
         return {}, None
-    opened = replace(strategy, gates=tuple(_reparent(g, time) for g in strategy.gates if g.name != time))
     gated = apply_gates(dataset, opened, spillover=spillover, compartments=keep, n_threads=n_threads)
     counts = {name: int(n) for name, n in zip(gated.populations, gated.n_events, strict=True)}
     cells = _rare_cells(rare, gated, dataset, fitted, opened, spillover) if keep else None
     return counts, cells
+
+
+def without_time_gate(strategy: GatingStrategy, panel: Panel) -> GatingStrategy | None:
+    """The strategy had time QC left nothing out; None where there is no gate on time."""
+    time = next((p.name for p in panel.populations if isinstance(p.gate, TimeSpec)), None)
+    if time not in strategy.populations:
+        return None
+    return replace(strategy, gates=tuple(_reparent(g, time) for g in strategy.gates if g.name != time))
 
 
 def _reparent(gate, removed: str):

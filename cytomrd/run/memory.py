@@ -51,8 +51,6 @@ def plan_memory_mb(plan: RunPlan, jobs: int, *, need: Need = file_memory_mb) -> 
     """What all processes of a run hold at most, in MB."""
     files = sorted((need(f) for s in plan.samples for f in s.files if not f.error), reverse=True)
     jobs = min(jobs, max(1, len(files)))
-    if jobs == 1:
-        return PROCESS_MB + sum(files[:1])
     return PROCESS_MB + sum(PROCESS_MB + of_file for of_file in files[:jobs])
 
 
@@ -66,10 +64,10 @@ def admitted_jobs(plan: RunPlan, jobs: int, max_memory_mb: float | None, *, need
     """
     if max_memory_mb is None:
         return jobs
-    if max_memory_mb < PROCESS_MB + COUNTS_MB:
+    least = 2 * PROCESS_MB + COUNTS_MB
+    if max_memory_mb < least:
         raise RunError(
-            f"--max-memory {max_memory_mb:.0f} MB is too little for any file; at least {PROCESS_MB + COUNTS_MB:.0f} MB "
-            "are needed"
+            f"--max-memory {max_memory_mb:.0f} MB is too little for any file; at least {least:.0f} MB are needed"
         )
     while jobs > 1 and plan_memory_mb(plan, jobs, need=need) > max_memory_mb:
         jobs -= 1
@@ -80,7 +78,7 @@ def refusal(file: PlannedFile, max_memory_mb: float | None, *, need: Need = file
     """Why a tube cannot be worked on within the memory allowed, or None."""
     if max_memory_mb is None or file.error:
         return None
-    total = PROCESS_MB + need(file)
+    total = 2 * PROCESS_MB + need(file)
     if total <= max_memory_mb:
         return None
     return f"{file.n_events:,} events need about {total:.0f} MB; --max-memory allows {max_memory_mb:.0f} MB"

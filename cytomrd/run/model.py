@@ -13,9 +13,13 @@ from cytomrd.fcs.findings import Finding
 from cytomrd.gating.fit import CutDecision
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.mrd.clonality import CloneCalls
+from cytomrd.mrd.gate_error import GateError95, interval_with_gates
+from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.mrd.quantify import MrdResult
+from cytomrd.mrd.tracking import CloneTrack
 from cytomrd.panel import Panel
 from cytomrd.preprocess.transforms import Transform
+from cytomrd.run.blanks import BlankLimit
 from cytomrd.samplesheet import SampleRow
 
 __all__ = [
@@ -168,6 +172,7 @@ class FileResult:
     n_without_qc: Mapping[str, int] = field(default_factory=dict)
     volume_keyword: str | None = None
     cytometer: str = ""
+    cytometer_serial: str = ""
     acquired_at: datetime | None = None
     matches: tuple[str, ...] = ()
 
@@ -194,12 +199,29 @@ class SampleResult:
     status: str
     files: tuple[FileResult, ...] = ()
     mrd: MrdResult | None = None
+    lob: BlankLimit | None = None
+    gate_error: GateError95 | None = None
+    track: CloneTrack | None = None
     clones: CloneCalls | None = None
     mrd_fraction_without_qc: float | None = None
     car_nk: CarNkResult | None = None
     flags: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     panel: Panel | None = None
+
+    @property
+    def interval_with_gates(self) -> tuple[float, float] | None:
+        """The 95 % interval of MRD with counting and moved gates; None where either is not known.
+
+        Cells called neither normal nor clonal may be either: its upper end is that of a count with all of them.
+        """
+        mrd = self.mrd
+        if mrd is None or mrd.mrd_fraction is None or self.gate_error is None:
+            return None
+        high = mrd.ci_high
+        if mrd.n_indeterminate_pc:
+            high = clopper_pearson(mrd.n_clonal_pc + mrd.n_indeterminate_pc, mrd.n_nucleated)[1]
+        return interval_with_gates(mrd.mrd_fraction, mrd.ci_low, high, self.gate_error.sd)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,40 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from cytomrd.mrd.clonality import CloneCalls, TubeCells, call_clones
+from cytomrd.mrd.gate_error import GateError95, MovedTube, count_moved, label_newcomers
 from cytomrd.mrd.hemodilution import HemodilutionResult, assess_hemodilution
-from cytomrd.mrd.limits import limit_of_blank
 from cytomrd.mrd.quantify import quantify_mrd
 from cytomrd.panel import Panel
+from cytomrd.run.blanks import Blank, find_limit, instrument_of
 from cytomrd.run.gate_file import GatedFile
-from cytomrd.run.model import SampleResult
+from cytomrd.run.model import FileResult, SampleResult
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["Blank", "ClonesOfSample", "call_sample", "finish_mrd"]
+__all__ = ["ClonesOfSample", "call_sample", "finish_mrd", "label_cells"]
 
 CELL_ROLES = ("gate", "aberrancy", "light_chain")
 
 
-@dataclass(frozen=True)
-class Blank:
-    """What a negative marrow adds to the limit of blank."""
-
-    n_clonal: int
-    n_nucleated: int
-
-
 @dataclass(frozen=True, eq=False)
 class ClonesOfSample:
-    """Clone calls of a sample, and what MRD would be had time QC left nothing out."""
+    """Clone calls of a sample, what MRD would be had time QC left nothing out, and how it moves with the gates."""
 
     calls: CloneCalls
     n_nucleated: dict[str, int]
     fraction_without_qc: float | None
+    moved: GateError95 | None = None
 
     @property
-    def blank(self) -> Blank:
-        """This sample as a blank."""
-        return Blank(sum(self.calls.n_clonal(t) for t in self.calls.tubes), sum(self.n_nucleated.values()))
+    def n_clonal(self) -> dict[str, int]:
+        """Clonal plasma cells by tube."""
+        return {t: self.calls.n_clonal(t) for t in self.calls.tubes}
+
+    def as_blank(self, files: Sequence[FileResult]) -> Blank:
+        """This sample as one that is set against blanks."""
+        row = files[0].row
+        return Blank(
+            sample_id=row.sample_id,
+            donor=row.subject_id or row.sample_id,
+            instrument=instrument_of(files),
+            n_clonal=sum(self.n_clonal.values()),
+            n_nucleated=sum(self.n_nucleated.values()),
+        )
 
 
 def call_sample(files: Sequence[GatedFile], panel: Panel, settings: RunSettings) -> ClonesOfSample:
@@ -50,7 +57,26 @@ def call_sample(files: Sequence[GatedFile], panel: Panel, settings: RunSettings)
     else:
         every = {f.result.tube: f.result.n_without_qc.get(panel.mrd.nucleated, nucleated[f.result.tube]) for f in files}
         fraction = _fraction(_call(files, panel, settings, without_qc=True), every)
-    return ClonesOfSample(calls, nucleated, fraction)
+    return ClonesOfSample(calls, nucleated, fraction, _moved(files, panel, calls, nucleated))
+
+
+def _moved(
+    files: Sequence[GatedFile], panel: Panel, calls: CloneCalls, n_nucleated: dict[str, int]
+) -> GateError95 | None:
+    """Counts under moved gates; None where they were not moved."""
+    if any(f.draws is None for f in files):
+        return None
+    tubes = []
+    for file, labels in zip(files, calls.labels, strict=True):
+        draws, cells = file.draws, _tube_cells(file, panel, without_qc=False)
+        columns = [draws.markers.index(m) for m in cells.markers]
+        is_known = np.isin(draws.events, file.rare.events)
+        moved = np.zeros(len(draws.events), dtype=np.int64)
+        moved[is_known] = labels[np.searchsorted(file.rare.events, draws.events[is_known])]
+        moved[~is_known] = label_newcomers(cells.values, labels, draws.transformed[~is_known][:, columns])
+        ratio = draws.denominator_ratio * n_nucleated[file.result.tube]
+        tubes.append(MovedTube(moved, draws.members, ratio))
+    return count_moved(tubes)
 
 
 def _call(files: Sequence[GatedFile], panel: Panel, settings: RunSettings, *, without_qc: bool) -> CloneCalls:
@@ -75,44 +101,45 @@ def _fraction(calls: CloneCalls, n_nucleated: dict[str, int]) -> float | None:
 def finish_mrd(
     sample: SampleResult, clones: ClonesOfSample, panel: Panel, blanks: Sequence[Blank], settings: RunSettings
 ) -> SampleResult:
-    """Count, set against the limit of blank, and label the plasma cells."""
+    """Count, and set against the limit of blank."""
     row = sample.rows[0]
-    lob_events, about_blank = _lob(panel.id, blanks, sum(clones.n_nucleated.values()), settings)
+    own = clones.as_blank(sample.files)
+    limit = find_limit(own, blanks, given=settings.lob_events.get(panel.id), lod_events=panel.mrd.lod_events)
     result = quantify_mrd(
         clones.calls,
         clones.n_nucleated,
         panel.mrd,
-        lob_events=lob_events,
+        lob_events=limit.lob_events,
         hemodilution=_hemodilution(sample, panel, row.prior_therapy),
         prior_therapy=row.prior_therapy,
         pull=row.pull,
         doubts=[f"tube {f.tube}: {doubt}" for f in sample.files for doubt in f.qc.doubts],
-        flags=tuple(about_blank),
-    )
-    labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
-    files = tuple(
-        replace(f, rare=tuple(replace(cells, labels=labels[f.tube]) for cells in f.rare)) for f in sample.files
+        flags=(*limit.flags, *_negative_flags(row.role, own.n_clonal, panel.mrd.lod_events)),
     )
     return replace(
         sample,
-        files=files,
         mrd=result,
+        lob=limit,
+        gate_error=clones.moved,
         clones=clones.calls,
         mrd_fraction_without_qc=clones.fraction_without_qc,
         flags=result.flags,
     )
 
 
-def _lob(panel_id: str, blanks: Sequence[Blank], n_nucleated: int, settings: RunSettings) -> tuple[int, list[str]]:
-    if panel_id in settings.lob_events:
-        return settings.lob_events[panel_id], []
-    usable = [b for b in blanks if b.n_nucleated > 0]
-    if not usable or not n_nucleated:
-        return 0, [
-            "LOB_ASSUMED_0: limit of blank taken as 0; the run has no negative samples and run.toml no lob_events"
-        ]
-    found = limit_of_blank([b.n_clonal for b in usable], [b.n_nucleated for b in usable], at_nucleated=n_nucleated)
-    return found.lob_events, []
+def label_cells(files: Sequence[FileResult], clones: ClonesOfSample) -> tuple[FileResult, ...]:
+    """The tubes with the clone of each plasma cell."""
+    labels = dict(zip(clones.calls.tubes, clones.calls.labels, strict=True))
+    return tuple(replace(f, rare=tuple(replace(cells, labels=labels[f.tube]) for cells in f.rare)) for f in files)
+
+
+def _negative_flags(role: str, n_clonal: int, lod_events: int) -> tuple[str, ...]:
+    if role != "negative" or n_clonal < lod_events:
+        return ()
+    return (
+        f"NEGATIVE_WITH_CLONE: {n_clonal} events are called clonal in a sample that the samplesheet calls negative: "
+        "look before it counts as a blank",
+    )
 
 
 def _hemodilution(sample: SampleResult, panel: Panel, prior_therapy: tuple[str, ...]) -> HemodilutionResult:

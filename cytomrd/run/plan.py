@@ -5,7 +5,7 @@ Nothing is computed here but headers; ``cytomrd gate --dry-run`` shows this and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from cytomrd.panel.library import list_panels, read_panel
 from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
-__all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run"]
+__all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
 
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
 SKIPPED_ROLES = ("single_stain", "unstained")
@@ -101,6 +101,12 @@ def plan_run(folder: str | Path, *, strict: bool = False, exclude: Path | None =
         if file.match is not None and not file.row.panel:
             notes.append(f"{file.row.file}: recognised as panel {file.panel_id}, tube {file.tube}")
     return RunPlan(folder, _group(files, panels), panels, tuple(notes))
+
+
+def rows_to_files(folder: Path, rows: Sequence[SampleRow], panel: Panel) -> list[PlannedFile]:
+    """Rows of a folder's files, all of one panel that need not be bundled, matched as a run's are."""
+    panels = {row.panel: panel for row in rows}
+    return [_plan_file(folder, row, panels, strict=False) for row in rows]
 
 
 def _fcs_files(folder: Path, exclude: Path | None) -> list[str]:

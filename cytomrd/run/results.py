@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,15 @@ from cytomrd.gating.gating_ml import write_gating_ml
 from cytomrd.run.model import FileResult, PopulationCount, RunResult, SampleResult
 from cytomrd.schema import Column, table_to_csv
 
-__all__ = ["gates_file", "merge_strategies", "result_tables", "safe_name", "write_result_files"]
+__all__ = [
+    "gates_file",
+    "merge_strategies",
+    "result_tables",
+    "safe_name",
+    "sample_folder",
+    "write_sample_files",
+    "write_tables",
+]
 
 Table = tuple[tuple[Column, ...], list[dict[str, object]]]
 
@@ -30,16 +38,21 @@ def result_tables(run: RunResult) -> dict[str, Table]:
     }
 
 
-def write_result_files(run: RunResult, folder: Path) -> None:
-    """Write the CSV tables and, for each sample, ``gates.xml`` and ``rare.h5ad``."""
+def write_tables(run: RunResult, folder: Path) -> None:
+    """Write the CSV tables."""
     for name, (columns, rows) in result_tables(run).items():
         (folder / f"{name}.csv").write_text(table_to_csv(columns, rows), "utf-8", newline="")
-    for sample in run.samples:
-        if sample.files:
-            own = folder / "samples" / safe_name(sample.sample_id)
-            own.mkdir(parents=True)
-            _write_gates(sample, folder)
-            _write_rare(sample, own / "rare.h5ad")
+
+
+def write_sample_files(sample_id: str, files: Sequence[FileResult], folder: Path) -> None:
+    """Write a sample's ``gates.xml`` and ``rare.h5ad`` into a folder of its own."""
+    _write_gates(files, folder)
+    _write_rare(sample_id, files, folder / "rare.h5ad")
+
+
+def sample_folder(sample_id: str) -> str:
+    """Where a sample's own files are, relative to the results folder."""
+    return f"samples/{safe_name(sample_id)}"
 
 
 def safe_name(sample_id: str) -> str:
@@ -73,6 +86,10 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
     return {
         **named,
         **_who(sample),
+        **_lob_columns(sample),
+        **_gate_columns(sample),
+        "tracked_from": sample.track.sample_id if sample.track is not None else None,
+        "n_alike_earlier": sample.track.n_alike if sample.track is not None else None,
         "n_removed_by_qc": sum(f.qc.n_removed_by_time for f in sample.files),
         "mrd_fraction_without_qc": sample.mrd_fraction_without_qc,
         "flags": ";".join(sample.flags),
@@ -80,6 +97,21 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
         "panel_version": first.panel_version,
         "tubes": ";".join(f.tube for f in sample.files),
     }
+
+
+def _lob_columns(sample: SampleResult) -> dict[str, object]:
+    lob = sample.lob
+    return {
+        "lob_high_events": lob.high_events if lob is not None else None,
+        "lob_donors": lob.n_donors if lob is not None else None,
+        "lob_source": lob.source if lob is not None else None,
+    }
+
+
+def _gate_columns(sample: SampleResult) -> dict[str, object]:
+    low, high = sample.interval_with_gates or (None, None)
+    sd = sample.gate_error.sd if sample.gate_error is not None else None
+    return {"mrd_low_with_gates": low, "mrd_high_with_gates": high, "mrd_sd_gates": sd}
 
 
 def _car_nk_row(sample: SampleResult) -> dict[str, object]:
@@ -152,17 +184,20 @@ def _qc_rows(run: RunResult) -> Iterator[dict[str, object]]:
 
 def gates_file(sample: SampleResult, file: FileResult) -> str:
     """Where the gates of one tube are, relative to the results folder, ready to apply to its FCS."""
-    own = "gates.xml" if len(sample.files) == 1 else f"gates-tube-{safe_name(file.tube)}.xml"
-    return f"samples/{safe_name(sample.sample_id)}/{own}"
+    return f"{sample_folder(sample.sample_id)}/{_gates_name(sample.files, file)}"
 
 
-def _write_gates(sample: SampleResult, folder: Path) -> None:
+def _gates_name(files: Sequence[FileResult], file: FileResult) -> str:
+    return "gates.xml" if len(files) == 1 else f"gates-tube-{safe_name(file.tube)}.xml"
+
+
+def _write_gates(files: Sequence[FileResult], folder: Path) -> None:
     """``gates.xml`` holds all tubes; with several, each tube has a file of its own beside it."""
-    for file in sample.files:
-        write_gating_ml(file.strategy, folder / gates_file(sample, file))
-    if len(sample.files) > 1:
-        merged = merge_strategies({f.tube: f.strategy for f in sample.files})
-        write_gating_ml(merged, folder / "samples" / safe_name(sample.sample_id) / "gates.xml")
+    for file in files:
+        write_gating_ml(file.strategy, folder / _gates_name(files, file))
+    if len(files) > 1:
+        merged = merge_strategies({f.tube: f.strategy for f in files})
+        write_gating_ml(merged, folder / "gates.xml")
 
 
 def merge_strategies(strategies: Mapping[str, GatingStrategy]) -> GatingStrategy:
@@ -194,12 +229,12 @@ def _prefixed(gate, prefix: str, strategy: GatingStrategy):
     return gate
 
 
-def _write_rare(sample: SampleResult, path: Path) -> None:
+def _write_rare(sample_id: str, files: Sequence[FileResult], path: Path) -> None:
     """The rare compartments of all tubes as one AnnData; a channel that a tube lacks is NaN there."""
     import anndata
     import pandas as pd
 
-    parts = [(file, cells) for file in sample.files for cells in file.rare]
+    parts = [(file, cells) for file in files for cells in file.rare]
     if not parts:
         return
     markers = list(dict.fromkeys(m for _, cells in parts for m in cells.markers))
@@ -221,14 +256,14 @@ def _write_rare(sample: SampleResult, path: Path) -> None:
     table.index = table.index.astype(str)
     for column in ("population", "file", "tube"):
         table[column] = table[column].astype("category")
-    result = anndata.AnnData(X=np.concatenate(layers["transformed"]), obs=table, var=_var(sample, markers))
+    result = anndata.AnnData(X=np.concatenate(layers["transformed"]), obs=table, var=_var(files, markers))
     for name, blocks in layers.items():
         result.layers[name] = np.concatenate(blocks)
     result.uns["cytomrd"] = {
-        "sample_id": sample.sample_id,
-        "panel": sample.files[0].panel_id,
-        "panel_version": sample.files[0].panel_version,
-        "sha256": {f"tube {f.tube}": f.sha256 for f in sample.files},
+        "sample_id": sample_id,
+        "panel": files[0].panel_id,
+        "panel_version": files[0].panel_version,
+        "sha256": {f"tube {f.tube}": f.sha256 for f in files},
     }
     result.write_h5ad(path)
 
@@ -247,10 +282,10 @@ def _obs(file: FileResult, cells):
     )
 
 
-def _var(sample: SampleResult, markers: list[str]):
+def _var(files: Sequence[FileResult], markers: list[str]):
     import pandas as pd
 
-    axes = {m: file.axes[m] for file in reversed(sample.files) for m in file.axes}
+    axes = {m: file.axes[m] for file in reversed(files) for m in file.axes}
     return pd.DataFrame(
         {
             "detector": [axes[m].detector if m in axes else "" for m in markers],

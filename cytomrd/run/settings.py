@@ -25,6 +25,10 @@ class RunSettings(BaseModel):
         CSV of a spillover matrix to use for every file instead of the file's own.
     lob_events
         Limit of blank by panel id, in events; else it comes from the run's negatives.
+    gate_draws
+        How many times the gates are moved within their evidence, to say how far MRD moves with them; 0 leaves it out.
+    spillover_error
+        Relative error of the coefficients of a spillover matrix that says nothing of its own error.
     strict
         Refuse files that the reader would repair.
     """
@@ -34,6 +38,8 @@ class RunSettings(BaseModel):
     random_state: int = Field(default=0, ge=0)
     spillover: str | None = None
     lob_events: dict[str, int] = {}
+    gate_draws: int = Field(default=20, ge=0, le=1000)
+    spillover_error: float = Field(default=0.02, ge=0, le=0.5)
     strict: bool = False
 
 

@@ -1,21 +1,19 @@
-"""Results whole or not at all: a lock on the folder, and a staging folder renamed at the end."""
+"""Results whole or not at all: a folder or file is written beside its place and renamed at the end."""
 
 from __future__ import annotations
 
-import getpass
-import json
+import ctypes
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-from cytomrd.errors import RunError, RunLockedError
+from cytomrd.errors import RunError
+from cytomrd.run.sealed import storage_errors, sync_folder, sync_path
 
-__all__ = ["check_results_folder", "hold_lock", "staged_file", "staged_folder"]
+__all__ = ["check_results_folder", "sample_store", "staged_file", "staged_folder"]
 
 # What shows that a folder is one of results; and what other commands may have put there before.
 MARK, OTHERS = "provenance.json", {"clusters"}
@@ -44,71 +42,66 @@ def check_results_folder(out: Path, run: Path) -> None:
         )
 
 
-@contextmanager
-def hold_lock(out: Path) -> Iterator[None]:
-    """Hold the results folder for this process, or say who does and since when.
+def sample_store(out: Path) -> Path:
+    """The folder of finished samples, beside the results: it outlives them, so that a run can go on.
 
     Raises
     ------
-    RunLockedError
-        If another process holds it.
+    StorageError
+        If it cannot be made.
     """
-    from filelock import FileLock, Timeout
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    path = out.parent / f".{out.name}.lock"
-    holder = path.with_suffix(".holder")
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        try:
-            who = json.loads(holder.read_text("utf-8"))
-            known = f"held by {who['user']} on {who['host']} (process {who['pid']}) since {who['since']}"
-        except (OSError, ValueError, KeyError):
-            known = "held by another process"
-        raise RunLockedError(f"{out}: {known}; wait for it to end, or choose another folder with --out") from None
-    except OSError as error:
-        raise RunError(f"{out}: cannot be locked: {error}; choose a folder that you may write with --out") from error
-    try:
-        who = {"user": _user(), "host": socket.gethostname(), "pid": os.getpid()}
-        holder.write_text(json.dumps(who | {"since": datetime.now(UTC).isoformat(timespec="seconds")}), "utf-8")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    store = out.parent / f".{out.name}.samples"
+    with storage_errors(store):
+        store.mkdir(parents=True, exist_ok=True)
+    return store
 
 
 @contextmanager
 def staged_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of ``out`` when the block ends well, else vanishes."""
+    """A temporary folder that takes the place of ``out`` when the block ends well, else vanishes.
+
+    The caller holds the lock on ``out``: what a killed process left of its own stage is swept away first.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    prefix = f".{out.name}.stage-"
+    _sweep(out, prefix)
+    stage = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent))
     try:
         yield stage
         stage.chmod(0o755)
-        _sync(stage)
-        old = None
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-            out.rename(old / out.name)
-        try:
+        sync_folder(stage)
+        if not out.exists():
             stage.rename(out)
-        except OSError:
-            if old is not None:
-                (old / out.name).rename(out)
-            raise
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
+        elif not _exchange(stage, out):
+            old = Path(tempfile.mkdtemp(prefix=prefix, dir=out.parent)) / out.name
+            out.rename(old)
+            try:
+                stage.rename(out)
+            except OSError:
+                old.rename(out)
+                raise
+            shutil.rmtree(old.parent, ignore_errors=True)
+        sync_path(out.parent)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _sweep(out: Path, prefix: str) -> None:
+    for left in [p for p in out.parent.iterdir() if p.name.startswith(prefix)]:
+        old = left / out.name
+        if not out.exists() and (old / MARK).exists():
+            old.rename(out)  # killed between the two renames
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders take each other's place in one step, where the system can: at no moment is there neither."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fs.h
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 @contextmanager
@@ -120,14 +113,3 @@ def staged_file(target: Path) -> Iterator[Path]:
         stage.replace(target)
     finally:
         stage.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    # a rename that outlives its content after a power cut would be half a result
-    for path in folder.rglob("*"):
-        if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

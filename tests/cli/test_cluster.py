@@ -16,7 +16,7 @@ from cytomrd import schema
 from cytomrd.cli.main import cytomrd
 from cytomrd.errors import RunError, RunLockedError
 from cytomrd.gating.clustering import map_events
-from cytomrd.run.staging import hold_lock
+from cytomrd.run.lock import hold_lock
 
 FILES = ("BM_2.fcs", "PB-1.fcs", "PB1.fcs")
 NAMES = {"BM-2.h5ad", "PB-1-1.h5ad", "PB1-1.h5ad"}

@@ -149,7 +149,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(run_copy):
 
 def test_a_run_held_by_another_process_is_refused(run_copy):
     from cytomrd.errors import RunLockedError
-    from cytomrd.run.staging import hold_lock
+    from cytomrd.run.lock import hold_lock
 
     with hold_lock(run_copy / "results"):
         result = run("gate", run_copy)

@@ -169,6 +169,24 @@ def test_blank_is_scaled_to_the_sample():
     assert donors.lod_events == limit_of_detection(donors.lob_events)
 
 
+def test_the_limit_of_blank_has_an_upper_limit_that_falls_with_donors():
+    # Nothing in 5 x 3e6 cells: at most 2.996 events in all of them with 95 % confidence, 0.6 in one sample.
+    few = limit_of_blank([0] * 5, [3_000_000] * 5)
+    assert (few.lob_events, few.high_events) == (0, poisson_limit_of_blank(0.599))
+    assert limit_of_blank([0], [100_000], at_nucleated=3_000_000).high_events == poisson_limit_of_blank(89.9)
+    # The tolerance factor of a normal 95th percentile, 5 values: 4.203 (ISO 16269-6, table D.4).
+    counts = [0, 10, 20, 10, 10]
+    factor = (limit_of_blank(counts, [3_000_000] * 5).high_events - 10) / np.std(counts, ddof=1)
+    assert factor == pytest.approx(4.203, abs=0.15)
+    many = limit_of_blank(counts * 12, [3_000_000] * 60)
+    assert many.lob_events <= many.high_events < 30
+
+
+def test_a_handful_of_donors_is_provisional():
+    assert limit_of_blank([1] * 4, [3_000_000] * 4).provisional
+    assert not limit_of_blank([1] * 5, [3_000_000] * 5).provisional
+
+
 def test_blank_needs_donors():
     with pytest.raises(QuantificationError):
         limit_of_blank([], [])

@@ -1,17 +1,15 @@
-"""Results appear whole or not at all, and one process at a time writes them."""
+"""Results appear whole or not at all."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 
 import pytest
 from click.testing import CliRunner
 
 from cytomrd.cli.main import cytomrd
-from cytomrd.errors import RunError, RunLockedError
-from cytomrd.run.staging import check_results_folder, hold_lock, staged_file, staged_folder
+from cytomrd.errors import RunError
+from cytomrd.run.staging import check_results_folder, staged_file, staged_folder
 
 
 def test_a_finished_folder_takes_the_place_of_the_old(tmp_path):
@@ -44,14 +42,28 @@ def test_a_failed_file_leaves_the_old_one(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.csv"]
 
 
-def test_a_second_holder_is_told_who_and_since_when(tmp_path):
-    out = tmp_path / "results"
-    with hold_lock(out):
-        holder = json.loads((tmp_path / ".results.holder").read_text())
-        with pytest.raises(RunLockedError, match=f"process {os.getpid()}.*{holder['since'][:10]}"), hold_lock(out):
-            pass
-    with hold_lock(out):
-        pass
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_on_any_system(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr("cytomrd.run.staging._exchange", lambda one, other: False)
+    for text in ("old", "new"):
+        with staged_folder(tmp_path / "results") as stage:
+            (stage / "a.csv").write_text(text)
+    assert (tmp_path / "results" / "a.csv").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+
+
+def test_what_a_killed_process_left_is_swept_and_old_results_come_back(tmp_path):
+    old = tmp_path / ".results.stage-abc" / "results"
+    old.mkdir(parents=True)
+    (old / "provenance.json").write_text("{}")
+    (tmp_path / ".results.stage-def").mkdir()
+    other = tmp_path / ".results-b.samples"
+    other.mkdir()
+    with pytest.raises(RuntimeError), staged_folder(tmp_path / "results"):
+        raise RuntimeError
+    assert sorted(p.name for p in tmp_path.iterdir()) == [other.name, "results"]
+    assert (tmp_path / "results" / "provenance.json").read_text() == "{}"
 
 
 def test_results_take_the_place_of_results_alone(tmp_path):

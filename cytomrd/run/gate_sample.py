@@ -1,0 +1,127 @@
+"""One sample from its files to a sealed folder: the only thing that a worker does with events, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytomrd import __version__
+from cytomrd.panel import Panel
+from cytomrd.run.blanks import instrument_of
+from cytomrd.run.car_nk_sample import SubjectControl
+from cytomrd.run.gate_draws import spillover_files
+from cytomrd.run.gate_file import GatedFile, gate_file
+from cytomrd.run.model import FileResult
+from cytomrd.run.mrd_sample import ClonesOfSample, call_sample, label_cells
+from cytomrd.run.plan import PlannedFile, PlannedSample
+from cytomrd.run.records import read_record, write_record
+from cytomrd.run.results import write_sample_files
+from cytomrd.run.sealed import SealedSample, file_sha256, seal_sample
+from cytomrd.run.settings import RunSettings
+
+__all__ = ["RESULT_FILES", "GatedSample", "SampleJob", "content_of", "gate_sample", "made_from", "read_gated"]
+
+RESULT_FILES = "results"
+
+
+@dataclass(frozen=True, eq=False)
+class GatedSample:
+    """A sample after gating and before what needs the other samples."""
+
+    files: tuple[FileResult, ...]
+    clones: ClonesOfSample | None = None
+    control: SubjectControl | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SampleJob:
+    """What a worker is told: the sample, how to gate it, the control of its subject, and where to seal it."""
+
+    sample: PlannedSample
+    panel: Panel
+    settings: RunSettings
+    folder: Path
+    store: Path
+    control: SubjectControl | None = None
+    n_threads: int = 1
+
+
+def gate_sample(job: SampleJob) -> SealedSample:
+    """Gate every tube, call the clones, and seal what was found."""
+    gated = _gate_tubes(job)
+    files = tuple(g.result for g in gated)
+    clones = None
+    if job.panel.mrd is not None:
+        clones = call_sample(gated, job.panel, job.settings)
+        files = label_cells(files, clones)
+    sample = GatedSample(files, clones, job.control)
+    contents = {f.row.file: f.sha256 for f in files} | dict(job.control.contents if job.control is not None else {})
+    read = {job.folder / name: sha256 for name, sha256 in contents.items()}
+    origin = made_from(job.sample, job.panel, job.settings, job.folder, lambda p: read.get(p) or content_of(p))
+    return seal_sample(job.store, job.sample.sample_id, origin, lambda folder: _write(job.sample, sample, folder))
+
+
+def _gate_tubes(job: SampleJob) -> list[GatedFile]:
+    """One tube after the other, or side by side where more processors are free than samples."""
+    cut = job.control.cut if job.control is not None else None
+    controls = {cut.cut: cut} if cut is not None else {}
+    n_tubes = len(job.sample.files)
+    side_by_side = min(n_tubes, job.n_threads)
+
+    def gate(file: PlannedFile) -> GatedFile:
+        n_threads = max(1, job.n_threads // side_by_side)
+        return gate_file(file, job.panel, job.settings, job.folder, controls=controls, n_threads=n_threads)
+
+    if side_by_side == 1:
+        return [gate(file) for file in job.sample.files]
+    with ThreadPoolExecutor(side_by_side) as threads:
+        return list(threads.map(gate, job.sample.files))
+
+
+def _write(planned: PlannedSample, sample: GatedSample, folder: Path) -> Mapping[str, Mapping[str, object]]:
+    write_record(sample, folder)
+    results = folder / RESULT_FILES
+    results.mkdir()
+    write_sample_files(planned.sample_id, sample.files, results)
+    if sample.clones is None:
+        return {}
+    return {
+        "n_nucleated": sample.clones.n_nucleated,
+        "n_clonal": sample.clones.n_clonal,
+        "about": {"instrument": instrument_of(sample.files), "held": any(f.qc.held for f in sample.files)},
+    }
+
+
+def read_gated(sealed: SealedSample) -> GatedSample:
+    """The sample that was sealed."""
+    return read_record(sealed.folder, GatedSample)
+
+
+def made_from(
+    sample: PlannedSample, panel: Panel, settings: RunSettings, folder: Path, sha256_of: Callable[[Path], str]
+) -> dict[str, object]:
+    """All that decides what gating finds in a sample; what the samplesheet says of the specimen is not among it.
+
+    ``sha256_of`` gives the content of a file.
+    """
+    gating = settings.model_dump(exclude={"lob_events", "spillover"})
+    matrix = spillover_files(settings, folder)
+    return {
+        "cytomrd": __version__,
+        "settings": gating | {"spillover": [sha256_of(path) for path in matrix]},
+        "panel": {"id": panel.id, "version": panel.version, "sha256": panel.sha256},
+        "files": [{"file": f.row.file, "tube": f.tube, "sha256": sha256_of(f.path)} for f in sample.files],
+        "controls": [
+            {"file": f.row.file, "role": f.row.role, "sha256": sha256_of(f.path)} for f in sample.controls
+        ],
+    }  # fmt: skip
+
+
+def content_of(path: Path) -> str:
+    """SHA-256 of a file; of one that cannot be read, why."""
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
