@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cytomrd.cli.options import memory_mb
-from cytomrd.cli.progress import progress_bar
+from cytomrd.cli.progress import run_progress
 
 EXIT_SOME_FAILED, EXIT_SOME_HELD = 4, 5
 # Loaded once, while this process plans; workers begin as copies of the process that did.
@@ -23,6 +23,8 @@ log = logging.getLogger("cytomrd")
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Results folder [RUN/results].")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
 @click.option("--max-memory", callback=memory_mb, metavar="SIZE", help="What all processes may hold, e.g. 4G or 800M.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the workers of this Dask scheduler (TLS, or 127.0.0.1).")
+@click.option("--workers", type=click.IntRange(min=1), help="Use at most so many of the scheduler's workers [all].")
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Seed of fitting and clustering [0].")
 @click.option("--strict", is_flag=True, default=None, help="Refuse files that the reader would have to repair.")
 @click.option("--force", is_flag=True, help="Gate again, even where the results are up to date.")
@@ -33,7 +35,9 @@ log = logging.getLogger("cytomrd")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say how each channel was matched and each cut was found.")
 @click.pass_context
-def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run, log_format, quiet, verbose):
+def command(
+    ctx, run: Path, out, jobs, max_memory, scheduler, workers, seed, strict, force, dry_run, log_format, quiet, verbose
+):
     """Gate the run folder RUN: QC, compensation, gates, MRD, CAR+ NK, report.
 
     RUN holds FCS files and, best, a samplesheet.csv (`cytomrd samplesheet RUN` drafts one). Results go to
@@ -53,70 +57,58 @@ def command(ctx, run: Path, out, jobs, max_memory, seed, strict, force, dry_run,
     from cytomrd.run.staging import check_results_folder
     from cytomrd.run.workers import load_ahead
 
+    if workers is not None and scheduler is None:
+        raise click.UsageError("--workers needs --scheduler; -j says how many processes of this machine to use")
     _set_up_log(log_format, quiet, verbose)
     started = datetime.now(UTC)
     out = out if out is not None else run / "results"
+    if scheduler is not None:
+        run, out = run.absolute(), out.absolute()  # workers elsewhere have a working folder of their own
     check_results_folder(out, run)
     settings = read_settings(run, random_state=seed, strict=strict)
-    if not dry_run:
+    if not dry_run and scheduler is None:
         load_ahead(WORKERS_NEED)
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:
         _show_plan(plan, jobs, max_memory)
         return
-    _gate(ctx, plan, settings, out, jobs=jobs, max_memory=max_memory, force=force, quiet=quiet, started=started)
+    from cytomrd.report.gate_run import gate_run
+
+    with (
+        _workers(plan, out, jobs, max_memory, scheduler, workers) as pool,
+        run_progress(len(plan.samples), plan.n_events, quiet=quiet) as progress,
+    ):
+        found = gate_run(
+            plan,
+            settings,
+            out,
+            pool=pool,
+            started=started,
+            max_memory_mb=max_memory,
+            force=force,
+            progress=progress,
+        )
+    if isinstance(found, dict):
+        if not quiet:
+            click.echo(f"{out / 'report.html'} is up to date (same files, panels, settings, version); --force repeats")
+        _exit(ctx, failed=found["failed"], held=found["held"])
+    if not quiet:
+        _show_summary(found, out, (datetime.now(UTC) - started).total_seconds())
+    statuses = {s.status for s in found.result.samples}
+    _exit(ctx, failed="failed" in statuses, held="held" in statuses)
 
 
-def _gate(ctx, plan, settings, out: Path, *, jobs: int, max_memory, force: bool, quiet: bool, started) -> None:
-    from cytomrd.run.execute import gate_plan
-    from cytomrd.run.lock import hold_lock
+def _workers(plan, out: Path, jobs: int, max_memory_mb: float | None, scheduler: str | None, workers: int | None):
+    """The workers asked for: of a Dask cluster, or processes of this machine, as many as memory allows."""
+    if scheduler is not None:
+        from cytomrd.run.dask_pool import DaskPool
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return DaskPool(scheduler, n_workers=workers, folders=(plan.folder, out.parent))
     from cytomrd.run.memory import admitted_jobs
-    from cytomrd.run.provenance import describe_run, read_current
-    from cytomrd.run.sealed import SealedSample, clear_unsealed
-    from cytomrd.run.staging import sample_store
     from cytomrd.run.workers import LocalPool
 
-    jobs = admitted_jobs(plan, jobs, max_memory)
-    with (
-        hold_lock(out) as check,
-        progress_bar("gating", total=plan.n_events, quiet=quiet) as progress,
-        LocalPool(jobs) as pool,
-    ):
-        done = 0
-
-        def advance(sample_id: str, n_events: int, what: str) -> None:
-            nonlocal done
-            done += n_events
-            log.info("%s %s", what, sample_id)
-            progress(done, label=sample_id)
-
-        store = sample_store(out)
-        run = gate_plan(plan, settings, store, pool=pool, max_memory_mb=max_memory, force=force, progress=advance)
-        for line in run.redone:
-            log.warning("%s", line)
-        known = None if force else read_current(out, run)
-        if known is not None:
-            if not quiet:
-                click.echo(
-                    f"{out / 'report.html'} is up to date (same files, panels, settings, version); --force repeats"
-                )
-            _exit(ctx, failed=known["failed"], held=known["held"])
-        from cytomrd.report.publish import publish
-
-        published = publish(
-            run,
-            out,
-            store,
-            pool=pool,
-            describe=lambda result: describe_run(run, result, jobs=jobs, started=started),
-            check=check,
-        )
-        clear_unsealed(store, keep={s.folder for s in run.samples if isinstance(s, SealedSample)})
-    result = published.result
-    if not quiet:
-        _show_summary(published, out, (datetime.now(UTC) - started).total_seconds())
-    statuses = {s.status for s in result.samples}
-    _exit(ctx, failed="failed" in statuses, held="held" in statuses)
+    return LocalPool(admitted_jobs(plan, jobs, max_memory_mb))
 
 
 def _exit(ctx, *, failed, held) -> None:
@@ -124,13 +116,15 @@ def _exit(ctx, *, failed, held) -> None:
 
 
 class _JsonLines(logging.Formatter):
+    """One object a line; what a message is about (the sample, how far the run is) in keys of its own."""
+
     def format(self, record):
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
-        return json.dumps(entry)
+        return json.dumps(entry | getattr(record, "about", {}))
 
 
 def _set_up_log(log_format: str, quiet: bool, verbose: bool) -> None:

@@ -7,6 +7,7 @@ others go on. What is drawn together over samples is decided afterwards, in the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,10 +23,11 @@ from cytomrd.run.sealed import SealedSample, clear_unsealed, find_sealed
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.workers import Failed, Pool, Task, run_tasks
 
-__all__ = ["GatedRun", "gate_plan"]
+__all__ = ["GatedRun", "Progress", "gate_plan"]
 
 Progress = Callable[[str, int, str], None]
 HASHING_THREADS = 4
+log = logging.getLogger("cytomrd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,8 @@ def gate_plan(
     tell = progress or (lambda sample_id, n_events, what: None)
     clear_unsealed(store)
     kept, redone = ({}, ()) if force else _kept(plan, settings, store)
+    for line in redone:
+        log.warning("%s", line)
     found: dict[str, SealedSample | Failed] = {}
     to_do = []
 
@@ -118,7 +122,10 @@ def gate_plan(
     for sample in to_do:
         if isinstance(control := controls.get(_control_key(sample)), Failed):
             end(sample, Failed((f"its control ({', '.join(_control_key(sample))}): {control}",)), "failed")
-    tasks = _sample_tasks([s for s in to_do if s.sample_id not in found], plan, settings, store, controls, pool.size)
+    left = [s for s in to_do if s.sample_id not in found]
+    # Workers without a sample of their own help to read and gate those there are.
+    n_threads = max(1, pool.size // max(1, len(left))) if pool.is_local else 1
+    tasks = _sample_tasks(left, plan, settings, store, controls, n_threads)
 
     def take(task: Task, result: SealedSample | Failed) -> None:
         end(task.key, result, "failed" if isinstance(result, Failed) else "gated")
@@ -127,10 +134,8 @@ def gate_plan(
     return GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone)
 
 
-def _sample_tasks(samples: list[PlannedSample], plan, settings, store, controls, size: int) -> Iterator[Task]:
+def _sample_tasks(samples: list[PlannedSample], plan, settings, store, controls, n_threads: int) -> Iterator[Task]:
     """The largest first, so that none is left over for one worker at the end."""
-    # Workers without a sample of their own help to read and gate those there are.
-    n_threads = max(1, size // max(1, len(samples)))
     for sample in sorted(samples, key=lambda s: -sum(f.n_events for f in s.files)):
         panel = plan.panels[sample.files[0].panel_id]
         control = controls.get(_control_key(sample))

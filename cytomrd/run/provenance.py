@@ -151,11 +151,17 @@ def chain_of(record: Mapping[str, object]) -> list[dict[str, str]]:
     return links
 
 
+def is_sound(raw: bytes, record: Mapping[str, object]) -> bool:
+    """Whether a provenance file is as it was written, by its form and its chain."""
+    return provenance_bytes(record) == raw and record["chain"] == chain_of(record)
+
+
 def read_current(out: Path, run: GatedRun) -> dict | None:
     """The provenance of ``out`` where it holds the results of this very run, unchanged since."""
     try:
-        known = json.loads((out / PROVENANCE_NAME).read_text("utf-8"))
-        if known["fingerprint"] != fingerprint(run):
+        raw = (out / PROVENANCE_NAME).read_bytes()
+        known = json.loads(raw)
+        if known["fingerprint"] != fingerprint(run) or not is_sound(raw, known):
             return None
         whole = all(file_sha256(out / name) == sha256 for name, sha256 in known["outputs"].items())
         return known if whole else None

@@ -48,9 +48,13 @@ class Failed:
 
 
 class Pool(Protocol):
-    """Workers, here or elsewhere. At most ``size`` tasks are submitted at a time."""
+    """Workers, here or elsewhere. At most ``size`` tasks are submitted at a time.
+
+    ``is_local`` says that the workers share this machine's processors.
+    """
 
     size: int
+    is_local: bool
 
     def submit(self, task: Task) -> None:
         """Start a task."""
@@ -115,6 +119,8 @@ def load_ahead(modules: Sequence[str]) -> None:
 
 class LocalPool:
     """Worker processes of this machine, started as tasks come; use it as a context manager."""
+
+    is_local = True
 
     def __init__(self, size: int):
         self.size = size

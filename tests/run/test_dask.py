@@ -1,0 +1,98 @@
+"""A Dask cluster really started: the bytes of a local run, also where a worker is killed; a poisoned task is boxed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cytomrd.errors import RunError
+from cytomrd.run.dask_pool import DaskPool, check_address
+from cytomrd.run.workers import Task, run_tasks
+
+distributed = pytest.importorskip("distributed")
+
+
+def test_only_what_stays_here_or_is_encrypted_is_spoken_to():
+    for good in ("127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786", "tls://scheduler.lab:8786"):
+        assert check_address(good).endswith(":8786")
+    for bad in ("scheduler.lab:8786", "tcp://10.0.0.5:8786", "ws://127.0.0.1:1", "tcp://127.0.0.1.evil.org:8786", "x"):
+        with pytest.raises(RunError, match="TLS"):
+            check_address(bad)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A scheduler and two workers, each a process, on this machine alone; its address."""
+    folder = tmp_path_factory.mktemp("dask")
+    file = folder / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    log = (folder / "log").open("w")
+    environment = {**os.environ, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+
+    def start(module: str, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", module, *common, *options]
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
+
+    processes = [start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")]
+    worker = ("--nthreads", "1", "--nworkers", "1", "--host", "127.0.0.1", "--local-directory", str(folder))
+    processes += [start("distributed.cli.dask_worker", *worker) for _ in range(2)]
+    try:
+        while not file.exists() or not file.stat().st_size:
+            assert processes[0].poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=120)
+        yield address
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+def worker_pids(address: str) -> list[int]:
+    with distributed.Client(address, set_as_default=False) as client:
+        return sorted(client.run(os.getpid).values())
+
+
+def test_a_worker_killed_in_mid_run_changes_no_byte(cluster, small_run, gated_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(small_run[0], folder)
+    store = folder / ".results.samples"
+    before = worker_pids(cluster)
+    command = [sys.executable, "-m", "cytomrd", "gate", str(folder), "--scheduler", cluster]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(store.glob("*/manifest.json")) and run.poll() is None:
+        time.sleep(0.02)
+    os.kill(before[0], signal.SIGKILL)
+    output, errors = run.communicate()
+    assert run.returncode == 0, output + errors
+    for path in [*gated_run[1].glob("*.csv"), *gated_run[1].glob("samples/*/*.xml")]:
+        assert path.read_bytes() == (folder / "results" / path.relative_to(gated_run[1])).read_bytes(), path
+    assert before[0] not in worker_pids(cluster)
+
+
+def test_a_poisoned_task_is_boxed_and_costs_no_other(cluster):
+    found = {}
+    tasks = [Task("poison", os.abort, ()), *(Task(i, abs, (-i,)) for i in range(4))]
+    with DaskPool(cluster) as pool:
+        run_tasks(tasks, pool, lambda task, result: found.update({task.key: result}))
+    assert "was lost while it had this task" in str(found.pop("poison"))
+    assert found == {i: i for i in range(4)}
+
+
+def test_what_cannot_be_used_is_said(cluster, monkeypatch):
+    monkeypatch.setattr("cytomrd.run.dask_pool.CONNECT_S", 1.0)
+    with pytest.raises(RunError, match="cannot be reached"):
+        DaskPool("tcp://127.0.0.1:1")
+    with pytest.raises(RunError, match="does not see /no/such"), DaskPool(cluster, folders=[Path("/no/such")]) as pool:
+        assert pool.size
