@@ -11,8 +11,9 @@ from cytomrd import __version__
 from cytomrd.errors import CytomrdError, RunError
 from cytomrd.report.tables import csv_text
 from cytomrd.report.workbook import MAX_NAME, write_workbook
+from cytomrd.run.lock import hold_lock
 from cytomrd.run.provenance import write_provenance
-from cytomrd.run.staging import check_results_folder, hold_lock, staged_folder
+from cytomrd.run.staging import check_results_folder, staged_folder
 from cytomrd.trial.figures.style import standalone
 from cytomrd.trial.page import Made, plain_value, render_tables
 from cytomrd.trial.study import Study, read_study

@@ -159,7 +159,7 @@ def test_memory_that_is_too_little_is_refused_before_the_work(part_run, tmp_path
     assert run("cluster", part_run, "-o", tmp_path / "out", "--max-memory", "four").exit_code == 2
     too_little = run("cluster", part_run, "-o", tmp_path / "out", "--max-memory", "100M")
     assert "at least" in str(too_little.exception)
-    tight = run("cluster", part_run, "-o", tmp_path / "out", "--max-memory", "420M")
+    tight = run("cluster", part_run, "-o", tmp_path / "out", "--max-memory", "640M")
     assert tight.exit_code == 4
-    assert tight.output.count("--max-memory allows 420 MB") == 3
+    assert tight.output.count("--max-memory allows 640 MB") == 3
     assert [p.name for p in (tmp_path / "out" / "clusters").iterdir()] == ["clusters.csv"]

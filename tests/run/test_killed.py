@@ -73,7 +73,7 @@ def kill_and_resume(undisturbed, folder: Path, seed: int) -> str:
     process.wait()
     assert_agrees(folder / "results")
     store = folder / ".results.samples"
-    n_kept = len(list(store.glob("*/manifest.json"))) if store.exists() else 0
+    n_kept = len(list(store.glob("[!.]*/manifest.json"))) if store.exists() else 0
     again = start(folder)
     assert again.wait() == 0, again.stderr.read()
     assert_agrees(folder / "results")
@@ -90,12 +90,12 @@ def test_a_killed_run_goes_on(small_run, gated_run, tmp_path):
     shutil.copytree(small_run[0], folder)
     process = start(folder)
     store = folder / ".results.samples"
-    while not list(store.glob("*/manifest.json")) and process.poll() is None:
+    while not list(store.glob("[!.]*/manifest.json")) and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (folder / "results").exists()
-    kept = {p: p.stat().st_mtime_ns for p in store.glob("*/manifest.json")}
+    kept = {p: p.stat().st_mtime_ns for p in store.glob("[!.]*/manifest.json")}
     assert 1 <= len(kept) < 4
     again = start(folder)
     assert again.wait() == 0, again.stderr.read()

@@ -35,14 +35,14 @@ def test_jobs_are_fewer_where_they_would_hold_too_much():
 
 def test_clustering_needs_more_than_gating_and_has_fewer_jobs():
     plan = plan_of(2_000_000, 2_000_000, 1000, 1000)
-    for allowed in (1000, 1800, 3000):
+    for allowed in (1300, 1800, 3000):
         jobs = admitted_jobs(plan, 4, allowed, need=cluster_memory_mb)
         assert plan_memory_mb(plan, jobs, need=cluster_memory_mb) <= allowed
         assert jobs <= admitted_jobs(plan, 4, allowed)
     assert admitted_jobs(plan, 4, 1800, need=cluster_memory_mb) < admitted_jobs(plan, 4, 1800)
     file = plan.samples[0].files[0]
-    assert refusal(file, 700) is None
-    assert "2,000,000 events need about" in refusal(file, 700, need=cluster_memory_mb)
+    assert refusal(file, 900) is None
+    assert "2,000,000 events need about" in refusal(file, 900, need=cluster_memory_mb)
 
 
 def test_need_grows_with_the_events_by_little():

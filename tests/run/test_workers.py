@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from pathlib import Path
-
 import pytest
 from runs import blas_threads
+from worker_tasks import die, die_once, refuse
 
 from cytomrd.errors import RunError, StorageError
 from cytomrd.run.workers import Failed, LocalPool, Task, run_tasks
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_once(mark: Path) -> str:
-    if mark.exists():
-        return "done"
-    mark.touch()
-    return die()
-
-
-def refuse(error: Exception) -> None:
-    raise error
 
 
 def results_of(tasks: list[Task], jobs: int) -> dict:
