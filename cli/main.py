@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was written", err=True)
+        click.echo("interrupted; nothing is left half written", err=True)
         code = EXIT_INTERRUPTED
     except RunLockedError as error:
         click.echo(f"locked: {error}", err=True)
