@@ -22,9 +22,12 @@ from perturbed_donors import JUDGING_LAWS, draw_departed
 
 from cytomrd.car_nk.quantify import CarNkResult
 from cytomrd.fcs.writer import write_fcs
-from cytomrd.run.execute import execute_plan
+from cytomrd.run.execute import gate_plan
+from cytomrd.run.finish import failed_sample, finish_sample
+from cytomrd.run.gate_sample import read_gated
 from cytomrd.run.plan import plan_run
 from cytomrd.run.settings import RunSettings
+from cytomrd.run.workers import Failed, LocalPool
 from cytomrd.simulate import CLONES, Blood, Donor, Law, SimulatedTube, simulate_blood
 from cytomrd.simulate.blood import LEUKOCYTE_LABELS, NK_LABELS
 
@@ -81,12 +84,18 @@ def draw_series(law: Law, i: int, first_seed: int, folder: Path) -> list[Sample]
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    run = execute_plan(plan_run(folder), RunSettings())
+    plan, settings = plan_run(folder), RunSettings()
+    with LocalPool(1) as pool:
+        run = gate_plan(plan, settings, folder / ".sealed", pool=pool)
     samples = []
-    for sample in run.samples:
-        day, blood, counts = drawn[f"{sample.sample_id}.fcs"]
-        reason = "; ".join(sample.errors) if sample.car_nk is None else ""
-        samples.append(Sample(law.name, i, day, blood, counts, sample.car_nk, reason))
+    for planned, sealed in run.pairs:
+        if isinstance(sealed, Failed):
+            result = failed_sample(planned, sealed.reasons)
+        else:
+            panel = plan.panels[planned.files[0].panel_id]
+            result = finish_sample(planned, read_gated(sealed), panel, blanks=(), settings=settings)
+        day, blood, counts = drawn[f"{planned.sample_id}.fcs"]
+        samples.append(Sample(law.name, i, day, blood, counts, result.car_nk, "; ".join(result.errors)))
     return samples
 
 
