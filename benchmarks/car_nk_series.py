@@ -85,8 +85,10 @@ def draw_series(law: Law, i: int, first_seed: int, folder: Path) -> list[Sample]
         writer.writeheader()
         writer.writerows(rows)
     plan, settings = plan_run(folder), RunSettings()
+    store = folder / ".sealed"
+    store.mkdir()
     with LocalPool(1) as pool:
-        run = gate_plan(plan, settings, folder / ".sealed", pool=pool)
+        run = gate_plan(plan, settings, store, pool=pool)
     samples = []
     for planned, sealed in run.pairs:
         if isinstance(sealed, Failed):
