@@ -82,7 +82,8 @@ def choose_background(controls: Mapping[str, tuple[int, int]], spec: CarNkSpec) 
     Returns
     -------
     Background or None
-        None where nothing can speak: then no net fraction may be given.
+        A control's background varies between samples as the reagent's usual range does. None where nothing can
+        speak: then no net fraction may be given.
 
     Examples
     --------
@@ -97,8 +98,19 @@ def choose_background(controls: Mapping[str, tuple[int, int]], spec: CarNkSpec) 
     for role in CONTROL_ORDER:
         n_positive, n_events = controls.get(role, (0, 0))
         if n_events > 0:
-            return Background(n_positive, n_events, f"{_SOURCE_WORDS[role]} ({n_positive} of {n_events} NK cells)")
+            source = f"{_SOURCE_WORDS[role]} ({n_positive} of {n_events} NK cells)"
+            return Background(n_positive, n_events, source, between_cv=_between_cv(spec))
     return _reference_background(spec)
+
+
+def _between_cv(spec: CarNkSpec) -> float:
+    """How far the background of one sample may stand from another's, beyond counting.
+
+    A control is another tube than the sample: staining, spread of spillover and settings differ between them as between
+    the samples behind the reagent's usual range, which is read as mean +- 2 SD.
+    """
+    low, high = spec.usual_background
+    return (high - low) / 2.0 / (high + low) if high > 0 else 0.0
 
 
 def _reference_background(spec: CarNkSpec) -> Background | None:

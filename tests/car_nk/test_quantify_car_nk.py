@@ -27,6 +27,7 @@ def test_order_of_controls():
     spec = CarNkSpec(reference_background=0.0025, usual_background=(0.0013, 0.0037))
     every = {"isotype": (1, 100), "fmo": (2, 200), "pre_infusion": (3, 300)}
     assert choose_background(every, spec).source.startswith("pre-infusion sample")
+    assert choose_background(every, spec).between_cv == pytest.approx(0.24)
     del every["pre_infusion"]
     assert choose_background(every, spec).source.startswith("FMO")
     every["fmo"] = (0, 0)
@@ -212,3 +213,12 @@ def test_counts_that_cannot_be_defended_give_no_number():
     assert result.status == "NOT_EVALUABLE"
     assert codes(result) == ["NK_LOST"]
     assert (result.net_fraction, result.cells_per_ul, result.lloq_cells_per_ul) == (None, None, None)
+
+
+def test_a_background_that_is_a_little_higher_than_in_the_control_is_not_measured_as_car():
+    """154 of 5,410 NK cells against 90 of 5,330 in the control: in the truth 19 carried the CAR."""
+    spec = CarNkSpec(usual_background=(0.0013, 0.0037))
+    background = choose_background({"pre_infusion": (90, 5_330)}, spec)
+    result = quantify_car_nk(80_000, 5_410, 154, background=background, spec=spec)
+    assert result.status == "BELOW_LLOQ"
+    assert result.ci_low < 19 / 5_410 < result.ci_high
