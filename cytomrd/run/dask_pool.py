@@ -6,7 +6,7 @@ failed, as with the workers of this machine. Dask's own ways of trying again wou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from cytomrd.run.workers import Failed, Task, attempt
 __all__ = ["DaskPool", "check_address"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-POLL_S, CONNECT_S, WITHOUT_WORKERS_S = 0.5, 20.0, 120.0
+POLL_S, FETCH_S, CONNECT_S, WITHOUT_WORKERS_S = 0.5, 5.0, 20.0, 120.0
 
 
 def check_address(address: str) -> str:
@@ -117,15 +117,17 @@ class DaskPool:
         """Wait for results, and for the loss of workers."""
         while True:
             self._wait(POLL_S)
-            there = set(self._client.scheduler_info(n_workers=-1)["workers"])
             ended = []
             for future, (task, worker) in list(self._running.items()):
-                if not future.done() and worker in there:
+                if not future.done() and self._is_there(worker):
                     continue
                 del self._running[future]
-                ended.append((task, _result(future, worker)))
+                ended.append((task, _result(future, worker, self._is_there)))
             if ended:
                 return ended
+
+    def _is_there(self, worker: str) -> bool:
+        return worker in self._client.scheduler_info(n_workers=-1)["workers"]
 
     def _wait(self, seconds: float) -> None:
         from distributed import wait
@@ -140,14 +142,18 @@ class DaskPool:
             return
 
 
-def _result(future, worker: str) -> object:
-    if not future.done():
-        future.cancel()
-        return Failed((f"the worker {worker} was lost while it had this task",))
-    try:
-        return future.result()
-    except Exception as error:  # what the cluster itself makes of a call; our own errors come as results
-        return Failed((f"worker {worker}: {type(error).__name__}: {error}",))
+def _result(future, worker: str, is_there: Callable[[str], bool]) -> object:
+    """What a task gave, or that it was lost: a worker that dies takes along a result that was not fetched yet."""
+    while future.done():
+        try:
+            return future.result(timeout=FETCH_S)
+        except TimeoutError:
+            if not is_there(worker):
+                break
+        except Exception as error:  # what the cluster itself makes of a call; our own errors come as results
+            return Failed((f"worker {worker}: {type(error).__name__}: {error}",))
+    future.cancel()
+    return Failed((f"the worker {worker} was lost while it had this task",))
 
 
 def _unfit(version: str, folders: Sequence[str]) -> str:

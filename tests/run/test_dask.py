@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from cytomrd.errors import RunError
-from cytomrd.run.dask_pool import DaskPool, check_address
-from cytomrd.run.workers import Task, run_tasks
+from cytomrd.run.dask_pool import DaskPool, _result, check_address
+from cytomrd.run.workers import Failed, Task, run_tasks
 
 distributed = pytest.importorskip("distributed")
 
@@ -26,6 +26,20 @@ def test_only_what_stays_here_or_is_encrypted_is_spoken_to():
     for bad in ("scheduler.lab:8786", "tcp://10.0.0.5:8786", "ws://127.0.0.1:1", "tcp://127.0.0.1.evil.org:8786", "x"):
         with pytest.raises(RunError, match="TLS"):
             check_address(bad)
+
+
+def test_a_result_that_died_with_its_worker_is_not_waited_for():
+    class Finished:
+        def done(self):
+            return True
+
+        def result(self, timeout):
+            raise TimeoutError
+
+        def cancel(self):
+            pass
+
+    assert isinstance(_result(Finished(), "tcp://127.0.0.1:1", lambda worker: False), Failed)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +78,7 @@ def worker_pids(address: str) -> list[int]:
         return sorted(client.run(os.getpid).values())
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_mid_run_changes_no_byte(cluster, small_run, gated_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(small_run[0], folder)
@@ -74,13 +89,14 @@ def test_a_worker_killed_in_mid_run_changes_no_byte(cluster, small_run, gated_ru
     while not list(store.glob("*/manifest.json")) and run.poll() is None:
         time.sleep(0.02)
     os.kill(before[0], signal.SIGKILL)
-    output, errors = run.communicate()
+    output, errors = run.communicate(timeout=300)
     assert run.returncode == 0, output + errors
     for path in [*gated_run[1].glob("*.csv"), *gated_run[1].glob("samples/*/*.xml")]:
         assert path.read_bytes() == (folder / "results" / path.relative_to(gated_run[1])).read_bytes(), path
     assert before[0] not in worker_pids(cluster)
 
 
+@pytest.mark.slow
 def test_a_poisoned_task_is_boxed_and_costs_no_other(cluster):
     found = {}
     tasks = [Task("poison", os.abort, ()), *(Task(i, abs, (-i,)) for i in range(4))]
