@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -53,7 +54,7 @@ def cluster(tmp_path_factory):
 
     def start(module: str, *options: str) -> subprocess.Popen:
         command = [sys.executable, "-m", module, *common, *options]
-        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
 
     processes = [start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")]
     worker = ("--nthreads", "1", "--nworkers", "1", "--host", "127.0.0.1", "--local-directory", str(folder))
@@ -70,7 +71,10 @@ def cluster(tmp_path_factory):
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def worker_pids(address: str) -> list[int]:
@@ -106,6 +110,7 @@ def test_a_poisoned_task_is_boxed_and_costs_no_other(cluster):
     assert found == {i: i for i in range(4)}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_is_said(cluster, monkeypatch):
     monkeypatch.setattr("cytomrd.run.dask_pool.CONNECT_S", 1.0)
     with pytest.raises(RunError, match="cannot be reached"):
