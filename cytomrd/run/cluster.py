@@ -100,7 +100,7 @@ def cluster_run(
             if reason := _too_large(sample, max_memory_mb):
                 end(sample, ClusteredSample(sample.sample_id, error=reason))
                 continue
-            cuts = controls.get(_control_key(sample))
+            cuts = controls.get(sample.control_files)
             arguments = (sample, plan.panels, settings, choices, plan.folder, cuts, targets)
             tasks.append(Task(sample, _cluster_sample, arguments))
         # The largest first, so that none is left over for one worker at the end.
@@ -142,13 +142,9 @@ def _file_names(plan: RunPlan) -> list[str]:
     return names
 
 
-def _control_key(sample: PlannedSample) -> tuple[str, ...]:
-    return tuple(f.row.file for f in sample.controls)
-
-
 def _controls(plan: RunPlan, settings: RunSettings) -> dict[tuple[str, ...], dict]:
     """The CAR cut of each set of controls, so that populations are those that `gate` finds."""
-    wanted = {_control_key(s): s.controls for s in plan.samples if s.controls}
+    wanted = {s.control_files: s.controls for s in plan.samples if s.controls}
     found = {}
     for key, controls in wanted.items():
         cut = subject_control(controls, plan.panels, settings, plan.folder).cut

@@ -120,8 +120,8 @@ def gate_plan(
             to_do.append(sample)
     controls = _subject_controls(to_do, plan, settings, pool)
     for sample in to_do:
-        if isinstance(control := controls.get(_control_key(sample)), Failed):
-            end(sample, Failed((f"its control ({', '.join(_control_key(sample))}): {control}",)), "failed")
+        if isinstance(control := controls.get(sample.control_files), Failed):
+            end(sample, Failed((f"its control ({', '.join(sample.control_files)}): {control}",)), "failed")
     left = [s for s in to_do if s.sample_id not in found]
     # Workers without a sample of their own help to read and gate those there are.
     n_threads = max(1, pool.size // max(1, len(left))) if pool.is_local else 1
@@ -138,20 +138,16 @@ def _sample_tasks(samples: list[PlannedSample], plan, settings, store, controls,
     """The largest first, so that none is left over for one worker at the end."""
     for sample in sorted(samples, key=lambda s: -sum(f.n_events for f in s.files)):
         panel = plan.panels[sample.files[0].panel_id]
-        control = controls.get(_control_key(sample))
+        control = controls.get(sample.control_files)
         job = SampleJob(sample, panel, settings, plan.folder, store, control, n_threads)
         yield Task(sample, gate_sample, (job,))
-
-
-def _control_key(sample: PlannedSample) -> tuple[str, ...]:
-    return tuple(f.row.file for f in sample.controls)
 
 
 def _subject_controls(
     samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool
 ) -> dict[tuple[str, ...], SubjectControl | Failed]:
     """One CAR threshold for each set of controls, so that a subject's series shares one."""
-    wanted = {_control_key(s): s.controls for s in samples if s.controls}
+    wanted = {s.control_files: s.controls for s in samples if s.controls}
     found: dict[tuple[str, ...], SubjectControl | Failed] = {}
     tasks = [Task(key, subject_control, (files, plan.panels, settings, plan.folder)) for key, files in wanted.items()]
     run_tasks(tasks, pool, lambda task, control: found.update({task.key: control}))

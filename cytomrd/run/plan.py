@@ -50,6 +50,11 @@ class PlannedSample:
         """Role of the specimen's tubes."""
         return self.files[0].row.role
 
+    @property
+    def control_files(self) -> tuple[str, ...]:
+        """Names of the controls' files: samples with the same ones share a CAR threshold."""
+        return tuple(f.row.file for f in self.controls)
+
 
 @dataclass(frozen=True)
 class RunPlan:

@@ -114,16 +114,20 @@ def check_vitals(study: Study, problems: Problems) -> None:
             )
 
 
-def check_therapy(study: Study, problems: Problems) -> None:
-    """One row a subject; the new therapy starts after the cells."""
-    rows = study.therapy.to_dict("records")
+def _one_row_a_subject(table: str, rows: list[dict], problems: Problems, *, remedy: str) -> None:
     for row, first in repeated(rows, lambda r: (r["USUBJID"],)):
-        problems.at("therapy", row["row"], "USUBJID").refuse(
+        problems.at(table, row["row"], "USUBJID").refuse(
             "DUPLICATE_SUBJECT",
             row["USUBJID"],
             f"{row['USUBJID']} is in row {first['row']} already",
-            remedy="keep the first new therapy alone",
+            remedy=remedy,
         )
+
+
+def check_therapy(study: Study, problems: Problems) -> None:
+    """One row a subject; the new therapy starts after the cells."""
+    rows = study.therapy.to_dict("records")
+    _one_row_a_subject("therapy", rows, problems, remedy="keep the first new therapy alone")
     for row in rows:
         first = study.first_infusion.get(row["USUBJID"])
         if first is not None and pd.notna(row["NACTDT"]) and row["NACTDT"] < day_of(first):
@@ -138,13 +142,7 @@ def check_therapy(study: Study, problems: Problems) -> None:
 def check_followup(study: Study, problems: Problems) -> None:
     """One row a treated subject; death is not before the last day known alive, nor before the cells."""
     rows = study.followup.to_dict("records")
-    for row, first in repeated(rows, lambda r: (r["USUBJID"],)):
-        problems.at("followup", row["row"], "USUBJID").refuse(
-            "DUPLICATE_SUBJECT",
-            row["USUBJID"],
-            f"{row['USUBJID']} is in row {first['row']} already",
-            remedy="keep the last state alone",
-        )
+    _one_row_a_subject("followup", rows, problems, remedy="keep the last state alone")
     for row in rows:
         at, alive, death = row["row"], row["LSTALVDT"], row["DTHDT"]
         first = study.first_infusion.get(row["USUBJID"])
