@@ -10,6 +10,7 @@ from cytomrd.mrd.clonality import ClusterSummary
 from cytomrd.panel import AntigenSpec
 from cytomrd.report.cells import cell_word, cut_on, earlier_clone, kinds_of
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_pair
+from cytomrd.report.scale import common_axis, moved, placed
 from cytomrd.report.tables import Table
 from cytomrd.report.words import MISSING, count_words, interval_words, join_words, number_words, percent_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
@@ -67,32 +68,37 @@ def _cut_of(sample: SampleResult, file: FileResult, marker: str) -> AntigenCut:
     decision = cut_on(file, marker)
     if decision is None:
         return AntigenCut(normal=normal)
-    return AntigenCut(decision.value, decision.low, decision.high, normal)
+    axis = file.axes[marker]
+    value, low, high = (
+        None if v is None else float(moved(axis, v)) for v in (decision.value, decision.low, decision.high)
+    )
+    return AntigenCut(value, low, high, normal)
 
 
 def _strips(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCells) -> Iterator[dict[str, object]]:
     before = earlier_clone(run, sample, file)
     for marker in _markers_shown(sample, file, cells):
-        axis = file.axes[marker]
-        values = cells.transformed[:, cells.markers.index(marker)]
+        axis = common_axis(file.axes[marker])
+        values = placed(file, cells, marker)
         kinds = {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
         earlier = None
         if before is not None:
             visit, other, mask = before
-            placed = on_axes(other, [axis])
-            earlier = EarlierClone(visit, placed[mask, 0]) if placed is not None else None
+            theirs = on_axes(other, [axis])
+            earlier = EarlierClone(visit, theirs[mask, 0]) if theirs is not None else None
         cut = _cut_of(sample, file, marker)
         yield {
             "plot": draw_antigen(axis, kinds, cut, earlier),
             "title": axis.label,
-            "note": _strip_note(kinds, cut, _antigens(sample).get(marker)),
+            "note": _strip_note(file, cells, marker, _antigens(sample).get(marker)),
         }
 
 
-def _strip_note(kinds: Mapping[str, np.ndarray], cut: AntigenCut, antigen: AntigenSpec | None) -> str:
+def _strip_note(file: FileResult, cells: RareCells, marker: str, antigen: AntigenSpec | None) -> str:
+    labels = np.asarray(cells.labels)
     parts = []
-    for kind in ("clonal", "normal"):
-        share = _positive(kinds[kind], cut)
+    for kind, mask in (("clonal", labels >= 1), ("normal", labels == 0)):
+        share = _positive(file, cells, marker, mask)
         if share is not None:
             parts.append(f"{kind} {percent_words(share)} +")
     if antigen is not None and antigen.normal_range is not None:
@@ -104,10 +110,12 @@ def _range(interval: tuple[float, float]) -> str:
     return f"{100 * interval[0]:.0f}–{100 * interval[1]:.0f}%"
 
 
-def _positive(values: np.ndarray, cut: AntigenCut) -> float | None:
-    if cut.value is None or not len(values):
+def _positive(file: FileResult, cells: RareCells, marker: str, mask: np.ndarray) -> float | None:
+    """Share of some cells at or above the antigen's cut, on the scale on which it was set."""
+    decision = cut_on(file, marker)
+    if decision is None or not mask.any():
         return None
-    return float(np.mean(values >= cut.value))
+    return float(np.mean(cells.transformed[mask, cells.markers.index(marker)] >= decision.value))
 
 
 def _pairs(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCells) -> Iterator[dict[str, object]]:
@@ -115,14 +123,14 @@ def _pairs(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCe
     for x, y in (_chains(sample), *PAIRS):
         if not {x, y} <= set(cells.markers) & set(file.axes):
             continue
-        axes = (file.axes[x], file.axes[y])
-        values = cells.transformed[:, [cells.markers.index(x), cells.markers.index(y)]]
+        axes = (common_axis(file.axes[x]), common_axis(file.axes[y]))
+        values = np.stack([placed(file, cells, marker) for marker in (x, y)], axis=1)
         cuts = [(name, _cut_of(sample, file, marker)) for name, marker in (("x", x), ("y", y))]
         earlier = None
         if before is not None:
             visit, other, mask = before
-            placed = on_axes(other, axes)
-            earlier = EarlierClone(visit, placed[mask]) if placed is not None else None
+            theirs = on_axes(other, axes)
+            earlier = EarlierClone(visit, theirs[mask]) if theirs is not None else None
         yield {
             "plot": draw_pair(
                 *axes,
@@ -152,8 +160,8 @@ def _antigen_table(sample: SampleResult) -> Table:
             clonal, normal = np.asarray(cells.labels) >= 1, np.asarray(cells.labels) == 0
             for marker in _markers_shown(sample, file, cells):
                 column = cells.markers.index(marker)
-                cut, antigen = _cut_of(sample, file, marker), known.get(marker)
-                shown = [_positive(cells.transformed[mask, column], cut) for mask in (clonal, normal)]
+                antigen = known.get(marker)
+                shown = [_positive(file, cells, marker, mask) for mask in (clonal, normal)]
                 medians = [_median(cells.compensated[mask, column]) for mask in (clonal, normal)]
                 reference = MISSING
                 if antigen is not None:

@@ -27,7 +27,7 @@ def marks(svg: str, kind: str) -> tuple[int, int]:
 
 
 def pixels_of(png: bytes) -> np.ndarray:
-    """Palette indices of an 8-bit PNG, shape (height, width)."""
+    """Palette indices of a PNG of 1 or 4 bits a pixel, shape (height, width)."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     at, data = 8, b""
     while at < len(png):
@@ -35,10 +35,12 @@ def pixels_of(png: bytes) -> np.ndarray:
         body = png[at + 8 : at + 8 + length]
         assert zlib.crc32(kind + body) == struct.unpack(">I", png[at + 8 + length : at + 12 + length])[0]
         if kind == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
+            width, height, depth = struct.unpack(">IIB", body[:9])
         data += body if kind == b"IDAT" else b""
         at += 12 + length
-    return np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, width + 1)[:, 1:]
+    packed = np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, -1)[:, 1:]
+    bits = np.unpackbits(packed, axis=1).reshape(height, -1, depth)
+    return (bits @ (1 << np.arange(depth)[::-1]))[:, :width]
 
 
 def gate_plot(counts=None, n_population=31) -> GatePlot:
@@ -109,7 +111,7 @@ def test_density_of_nothing():
 
 def test_gate_carries_its_percent_and_its_band():
     svg = draw_gate(gate_plot(n_population=31), {})
-    assert ">3.10%<" in svg
+    assert ">Plasma cells 3.10%<" in svg
     assert 'class="band"' in svg
     assert 'class="gate"' in svg
 

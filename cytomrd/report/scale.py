@@ -1,0 +1,91 @@
+"""One scale for every visit: a channel's events, gates and cuts moved from the scale they were fitted on.
+
+Gates are fitted on a scale whose linear part follows each file's own negatives. What a person compares over visits
+must not: every logicle channel is drawn on the same width, with a negative decade in sight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cytomrd.preprocess.transforms import Logicle
+from cytomrd.run.model import FileResult, GatePlot, PlotAxis, RareCells
+
+__all__ = ["common_axis", "common_plot", "moved", "placed"]
+
+WIDTH, LOW, HIGH = 0.8, -0.1, 1.03
+# Points put on each edge of an outline that is not along an axis: it is straight on the other scale alone.
+STEPS = 12
+
+
+def common_axis(axis: PlotAxis) -> PlotAxis:
+    """The axis on the scale that all visits share; linear axes, and those that a panel scales otherwise, stay."""
+    scale = axis.transform
+    if not isinstance(scale, Logicle):
+        return axis
+    width = min(WIDTH, scale.M / 2.2)
+    return replace(axis, transform=Logicle(T=scale.T, W=width, M=scale.M, A=scale.A), low=LOW, high=HIGH)
+
+
+def moved(axis: PlotAxis, values) -> np.ndarray:
+    """Positions on an axis as positions on its common axis; one at or beyond an end of the one stands at the other's."""
+    to = common_axis(axis)
+    values = np.asarray(values, dtype=np.float64)
+    if to is axis:
+        return values
+    inside = np.clip(values, axis.low, axis.high)
+    there = np.asarray(to.transform.apply(axis.transform.inverse(inside)), dtype=np.float64)
+    return np.where(values <= axis.low, to.low, np.where(values >= axis.high, to.high, there))
+
+
+def placed(file: FileResult, cells: RareCells, marker: str) -> np.ndarray:
+    """A marker's values of rare cells on its common axis, shape (n,)."""
+    axis = common_axis(file.axes[marker])
+    return np.asarray(axis.transform.apply(cells.compensated[:, cells.markers.index(marker)]), dtype=np.float64)
+
+
+def common_plot(plot: GatePlot) -> GatePlot:
+    """A step of the gating path on the common scales: bins, outlines and intervals of cuts."""
+    x, y = common_axis(plot.x), common_axis(plot.y)
+    if x is plot.x and y is plot.y:
+        return plot
+    counts = _spread(plot.x, plot.counts.shape[0]) @ plot.counts @ _spread(plot.y, plot.counts.shape[1]).T
+    axes = {"x": plot.x, "y": plot.y}
+    return replace(
+        plot,
+        x=x,
+        y=y,
+        counts=counts,
+        outlines=tuple(_outline(plot, np.asarray(o, dtype=np.float64)) for o in plot.outlines),
+        bands=tuple((name, *map(float, moved(axes[name], [low, high]))) for name, low, high in plot.bands),
+    )
+
+
+def _spread(axis: PlotAxis, n: int) -> np.ndarray:
+    """Share of each old bin (columns) that falls in each new one (rows), shape (n, n); columns add up to 1."""
+    to = common_axis(axis)
+    if to is axis:
+        return np.eye(n)
+    old = moved(axis, np.linspace(axis.low, axis.high, n + 1))
+    old[[0, -1]] = np.asarray(to.transform.apply(axis.transform.inverse(np.array([axis.low, axis.high]))))
+    old = np.clip(old, to.low, to.high)
+    new = np.linspace(to.low, to.high, n + 1)
+    overlap = np.minimum(old[None, 1:], new[1:, None]) - np.maximum(old[None, :-1], new[:-1, None])
+    overlap = np.maximum(overlap, 0.0)
+    total = overlap.sum(axis=0)
+    # A bin that has no width on the new scale keeps its events where it stands.
+    flat = np.flatnonzero(total <= 0.0)
+    at = np.clip(np.searchsorted(new, old[flat], side="right") - 1, 0, n - 1)
+    overlap[at, flat], total[flat] = 1.0, 1.0
+    return overlap / total
+
+
+def _outline(plot: GatePlot, corners: np.ndarray) -> np.ndarray:
+    points = []
+    for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        steps = 1 if (a == b).any() else STEPS
+        points += [a + (b - a) * k / steps for k in range(steps)]
+    points = np.array(points).reshape(-1, 2)
+    return np.stack([moved(plot.x, points[:, 0]), moved(plot.y, points[:, 1])], axis=1)
