@@ -9,10 +9,19 @@ import numpy as np
 from cytomrd.mrd.clonality import ClusterSummary
 from cytomrd.panel import AntigenSpec
 from cytomrd.report.cells import cell_word, cut_on, earlier_clone, kinds_of
+from cytomrd.report.light_chains import (
+    call_words,
+    chain_markers,
+    chain_ratios,
+    clusters_of,
+    kind_of,
+    pairs_by_clone,
+    ratio_words,
+)
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_pair
 from cytomrd.report.scale import common_axis, moved, placed
 from cytomrd.report.tables import Table
-from cytomrd.report.words import MISSING, count_words, interval_words, join_words, number_words, percent_words
+from cytomrd.report.words import MISSING, count_words, join_words, number_words, percent_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
 from cytomrd.run.tracking import on_axes
 
@@ -23,7 +32,6 @@ PAIRS = (("CD38", "CD138"), ("CD45", "CD38"), ("CD19", "CD56"), ("CD27", "CD81")
          ("CD10", "CD38"), ("CD34", "CD10"), ("CD20", "CD10"))  # fmt: skip
 # Targets of antibodies and cells: their state on the plasma cells is always said (spared, dim, lost).
 THERAPY_TARGETS = ("CD38", "CD269")
-ROLES_SHOWN = ("gate", "aberrancy")
 
 
 def plasma_view(run: RunResult, sample: SampleResult) -> dict[str, object]:
@@ -41,7 +49,9 @@ def plasma_view(run: RunResult, sample: SampleResult) -> dict[str, object]:
         "cells": cells,
         "tubes": tubes,
         "antigens": _antigen_table(sample),
-        "clusters": _cluster_table(sample),
+        "clusters": _cluster_table(sample, normal=False),
+        "normal_clusters": _cluster_table(sample, normal=True),
+        "chains": chain_ratios(sample),
     }
 
 
@@ -50,14 +60,11 @@ def _antigens(sample: SampleResult) -> Mapping[str, AntigenSpec]:
     return {a.marker: a for a in mrd.antigens} if mrd is not None else {}
 
 
-def _chains(sample: SampleResult) -> tuple[str, str]:
-    mrd = sample.panel.mrd if sample.panel is not None else None
-    return (mrd.kappa_marker, mrd.lambda_marker) if mrd is not None else ("CyIgKappa", "CyIgLambda")
-
-
 def _markers_shown(sample: SampleResult, file: FileResult, cells: RareCells) -> list[str]:
     """Stained antigens of the tube, the aberrancy antigens of the panel first, light chains apart."""
-    stained = [m for m in cells.markers if m in file.axes and file.axes[m].fluorochrome and m not in _chains(sample)]
+    stained = [
+        m for m in cells.markers if m in file.axes and file.axes[m].fluorochrome and m not in chain_markers(sample)
+    ]
     known = _antigens(sample)
     return sorted(stained, key=lambda m: (m not in known, list(known).index(m) if m in known else 0))
 
@@ -120,7 +127,8 @@ def _positive(file: FileResult, cells: RareCells, marker: str, mask: np.ndarray)
 
 def _pairs(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCells) -> Iterator[dict[str, object]]:
     before = earlier_clone(run, sample, file)
-    for x, y in (_chains(sample), *PAIRS):
+    chains = chain_markers(sample)
+    for x, y in (chains, *PAIRS):
         if not {x, y} <= set(cells.markers) & set(file.axes):
             continue
         axes = (common_axis(file.axes[x]), common_axis(file.axes[y]))
@@ -131,18 +139,19 @@ def _pairs(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCe
             visit, other, mask = before
             theirs = on_axes(other, axes)
             earlier = EarlierClone(visit, theirs[mask]) if theirs is not None else None
+        lines = {
+            "cuts": tuple((name, cut.value) for name, cut in cuts if cut.value is not None),
+            "bands": tuple((n, c.low, c.high) for n, c in cuts if c.low is not None and c.high is not None),
+        }
+        kinds = {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
         yield {
-            "plot": draw_pair(
-                *axes,
-                {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)},
-                cuts=tuple((name, cut.value) for name, cut in cuts if cut.value is not None),
-                bands=tuple((n, c.low, c.high) for n, c in cuts if c.low is not None and c.high is not None),
-                earlier=earlier,
-            ),
-            "title": "Kappa against lambda" if (x, y) == _chains(sample) else f"{x} against {y}",
+            "plot": draw_pair(*axes, kinds, earlier=earlier, **lines),
+            "title": "Kappa against lambda" if (x, y) == chains else f"{x} against {y}",
             "note": _counts_note(sample, cells)
             + (f"; dashed: the clone at {before[0]}" if earlier is not None else ""),
         }
+        if (x, y) == chains:
+            yield from pairs_by_clone(axes, values, cells.labels, lines)
 
 
 def _counts_note(sample: SampleResult, cells: RareCells) -> str:
@@ -188,25 +197,23 @@ def _median(values: np.ndarray) -> float | None:
     return float(np.median(values)) if len(values) else None
 
 
-def _cluster_table(sample: SampleResult) -> Table:
-    """One row a cluster of plasma cells: its size, aberrancies, light chains, and what decided."""
+def _cluster_table(sample: SampleResult, *, normal: bool) -> Table:
+    """One row a cluster: its size, aberrancies, light chains, and what decided; the normal ones apart."""
     heads = (
         ("Call", False), ("Cells, by tube", True), ("Aberrancies", False), ("Kappa : lambda cells", True),
         ("Ratio (95% interval)", True), ("Posterior of restriction", True), ("Decided by", False),
     )  # fmt: skip
-    clusters = sample.clones.clusters if sample.clones is not None else ()
-    return Table(heads, tuple(_cluster_row(c) for c in clusters))
+    chosen = (c for c in clusters_of(sample) if (kind_of(c) == "normal") == normal)
+    return Table(heads, tuple(_cluster_row(c) for c in chosen))
 
 
 def _cluster_row(cluster: ClusterSummary) -> tuple[str, ...]:
-    call = cluster.call.replace("_", " ") + (f" {cluster.clone}" if cluster.clone > 0 else "")
+    call = call_words(cluster)
     cells = " + ".join(count_words(n) for n in cluster.n_events)
     chains = cluster.restriction
     light = (MISSING, MISSING, MISSING)
     if chains is not None:
-        interval = interval_words(chains.ratio_low, chains.ratio_high)
-        ratio = number_words(chains.ratio) + (f" ({interval})" if interval != MISSING else "")
-        light = (f"{chains.n_kappa} : {chains.n_lambda}", ratio, _probability(chains.posterior))
+        light = (f"{chains.n_kappa} : {chains.n_lambda}", ratio_words(chains), _probability(chains.posterior))
     return (call, cells, join_words(cluster.aberrancies) or "none", *light, cluster.reason)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from markupsafe import Markup
+
 from cytomrd.report.batch import flag_words, visit_words
 from cytomrd.report.car_plots import car_views
 from cytomrd.report.cells import cell_word
 from cytomrd.report.marks import status_mark
+from cytomrd.report.marrow import marrow_view
 from cytomrd.report.path import gating_path
 from cytomrd.report.plasma import plasma_view
+from cytomrd.report.standing import Standing, draw_standing
 from cytomrd.report.tables import decision_table, population_table
 from cytomrd.report.verdict import NEEDS, Verdict
 from cytomrd.report.words import (
@@ -46,6 +50,7 @@ def sample_view(run: RunResult, sample: SampleResult, verdict: Verdict, anchor: 
         "status": NEEDS[verdict.need] if verdict.need in ("failed", "held") else verdict.word,
         "sentence": verdict.sentence,
         "numbers": verdict.numbers,
+        "standing": _standing(sample),
         "facts": list(_facts(sample)),
         "errors": [error.strip().split("\n") for error in sample.errors],
         "held": list(dict.fromkeys(held)),
@@ -53,8 +58,31 @@ def sample_view(run: RunResult, sample: SampleResult, verdict: Verdict, anchor: 
         "figures": list(_figures(sample)),
         "tubes": [_tube_view(sample, file) for file in sample.files],
         "plasma": plasma_view(run, sample) if sample.mrd is not None else None,
+        "marrow": marrow_view(sample),
         "car": car_views(run, sample) if sample.assay == "car_nk" else [],
     }
+
+
+def _standing(sample: SampleResult) -> Markup:
+    """The result against what this sample could detect and quantify; nothing where it could not be evaluated."""
+    mrd, car = sample.mrd, sample.car_nk
+    if mrd is not None and mrd.status != "NOT_EVALUABLE":
+        wide = sample.interval_with_gates or (None, None)
+        standing = Standing(
+            mrd.mrd_fraction, mrd.ci_low, mrd.ci_high, mrd.status != "NEGATIVE", mrd.lod, mrd.lloq, *wide
+        )
+        return draw_standing(standing, kind="clonal", label="Clonal of nucleated cells", title="MRD and its limits")
+    if car is None or car.status == "NOT_EVALUABLE":
+        return Markup("")
+    detected = car.status != "BELOW_LOD"
+    if car.cells_per_ul is not None:
+        values = (car.cells_per_ul, car.cells_per_ul_low, car.cells_per_ul_high)
+        limit, label = car.lloq_cells_per_ul, "CAR+ NK cells per µL"
+    else:
+        values = (car.net_fraction, car.ci_low, car.ci_high)
+        limit, label = car.lloq_fraction, "CAR+ fraction of NK cells"
+    standing = Standing(*values, detected, quantifies=limit)
+    return draw_standing(standing, kind="car", label=label, title="CAR+ NK cells and their limit")
 
 
 def _facts(sample: SampleResult) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ def common_axis(axis: PlotAxis) -> PlotAxis:
 
 
 def moved(axis: PlotAxis, values) -> np.ndarray:
-    """Positions on an axis as positions on its common axis; one at or beyond an end of the one stands at the other's."""
+    """Positions on an axis as positions on its common axis; one at or beyond an end stands at the end."""
     to = common_axis(axis)
     values = np.asarray(values, dtype=np.float64)
     if to is axis:

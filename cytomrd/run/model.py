@@ -14,6 +14,7 @@ from cytomrd.gating.fit import CutDecision
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.mrd.clonality import CloneCalls
 from cytomrd.mrd.gate_error import GateError95, interval_with_gates
+from cytomrd.mrd.hemodilution import HemodilutionResult
 from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.mrd.quantify import MrdResult
 from cytomrd.mrd.tracking import CloneTrack
@@ -204,6 +205,7 @@ class SampleResult:
     track: CloneTrack | None = None
     clones: CloneCalls | None = None
     mrd_fraction_without_qc: float | None = None
+    hemodilution: HemodilutionResult | None = None
     car_nk: CarNkResult | None = None
     flags: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
