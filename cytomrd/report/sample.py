@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup
 
-from cytomrd.report.batch import flag_words, visit_words
 from cytomrd.report.car_plots import car_views
 from cytomrd.report.cells import cell_word
 from cytomrd.report.marks import status_mark
 from cytomrd.report.marrow import marrow_view
 from cytomrd.report.path import gating_path
 from cytomrd.report.plasma import plasma_view
+from cytomrd.report.quality import quality_views
+from cytomrd.report.sample_words import flag_words, visit_words
 from cytomrd.report.standing import Standing, draw_standing
 from cytomrd.report.tables import decision_table, population_table
 from cytomrd.report.verdict import NEEDS, Verdict
@@ -220,6 +221,7 @@ def _tube_view(sample: SampleResult, file: FileResult) -> dict[str, object]:
         "sha256": file.sha256,
         "path": path,
         "beside": beside,
+        "quality": quality_views(file),
         "decisions": decision_table(file),
         "populations": population_table(file),
         "notes": list(dict.fromkeys((*file.notes, *file.matches))),

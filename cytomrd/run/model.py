@@ -33,6 +33,7 @@ __all__ = [
     "RunResult",
     "SampleResult",
     "TimePlot",
+    "TubeQuality",
 ]
 
 
@@ -90,6 +91,27 @@ class TimePlot:
     seconds: np.ndarray
     events_per_s: np.ndarray
     removed: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TubeQuality:
+    """How the signals of a tube held over time, and what spill compensation left in it.
+
+    Attributes
+    ----------
+    seconds, markers, medians
+        Middle of each stretch of the acquisition, shape (n,); marker names; medians, shape (n, n_markers), on each
+        axis' scale, NaN where a stretch holds few events.
+    spill_markers, spill
+        The colours, and from each (row) into each other (column) the apparent spill that is left
+        (:func:`cytomrd.preprocess.leftover_spill.leftover_spill`).
+    """
+
+    seconds: np.ndarray
+    markers: tuple[str, ...]
+    medians: np.ndarray
+    spill_markers: tuple[str, ...]
+    spill: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -176,6 +198,7 @@ class FileResult:
     cytometer_serial: str = ""
     acquired_at: datetime | None = None
     matches: tuple[str, ...] = ()
+    quality: TubeQuality | None = None
 
     def count(self, population: str) -> int:
         """Events of a population; 0 where this tube does not gate it."""
