@@ -54,7 +54,7 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
                 continue
             value = float(values[r, k])
             if not np.isfinite(value):
-                drawing.rect(x, y, width - 1, height - 1, "heat unknown", tip=f"{name} in {column}: cannot be told")
+                drawing.rect(x, y, width - 1, height - 1, "heat untold", tip=f"{name} in {column}: cannot be told")
                 continue
             shade = int(np.searchsorted(SHADES, abs(value), side="right"))
             sign = "below" if value < 0 else "above"

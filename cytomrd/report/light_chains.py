@@ -13,7 +13,16 @@ from cytomrd.report.standing import Interval, draw_intervals
 from cytomrd.report.words import MISSING, count_words, interval_words, number_words, plural
 from cytomrd.run.model import PlotAxis, SampleResult
 
-__all__ = ["call_words", "chain_markers", "chain_ratios", "clusters_of", "kind_of", "pairs_by_clone", "ratio_words"]
+__all__ = [
+    "call_words",
+    "chain_counts",
+    "chain_markers",
+    "chain_ratios",
+    "clusters_of",
+    "kind_of",
+    "pairs_by_clone",
+    "ratio_words",
+]
 
 MOST_RATIOS = 14
 NAMES = {0: ("normal", "normal"), -1: ("indeterminate", "unsure")}
@@ -47,6 +56,16 @@ def ratio_words(chains: Restriction) -> str:
     if interval != MISSING:
         return f"{ratio} ({interval})"
     return f"{ratio} (at least {number_words(chains.ratio_low)})" if chains.ratio_low else ratio
+
+
+def chain_counts(sample: SampleResult) -> str:
+    """``14 kappa, 0 lambda cells`` of the clonal clusters; of all where none is clonal."""
+    clusters = clusters_of(sample)
+    chains = [c.restriction for c in clusters if c.clone > 0] or [c.restriction for c in clusters]
+    chains = [c for c in chains if c is not None]
+    if not chains:
+        return ""
+    return f"{sum(c.n_kappa for c in chains):,} kappa, {sum(c.n_lambda for c in chains):,} lambda cells"
 
 
 def chain_ratios(sample: SampleResult) -> dict[str, object] | None:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from cytomrd.report.car_plots import car_views
 from cytomrd.report.cells import cell_word
+from cytomrd.report.light_chains import chain_counts
 from cytomrd.report.marks import status_mark
 from cytomrd.report.marrow import marrow_view
 from cytomrd.report.path import gating_path
@@ -144,7 +145,7 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
         yield "Indeterminate", f"{mrd.n_indeterminate_pc:,}", f"{cell}s called neither normal nor clonal"
     if mrd.kappa_lambda_ratio is not None:
         chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else f"of all {cell}s"
-        yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), chain
+        yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), f"{chain}; {chain_counts(sample)}".rstrip("; ")
     yield "Limit of blank", plural(mrd.lob_events, "event"), _blank_words(sample)
     if sample.track is not None:
         clonal = sum(t.n_clonal_alike for t in sample.track.tubes)

@@ -97,7 +97,7 @@
     document.querySelectorAll(".scroll").forEach(function (box) {
       if (box.scrollWidth > box.clientWidth + 1) {
         box.tabIndex = 0;
-        box.setAttribute("role", "region");
+        box.setAttribute("role", "group");
         box.setAttribute("aria-label", box.firstElementChild.getAttribute("aria-label") || "table");
       } else { ["tabindex", "role", "aria-label"].forEach(function (a) { box.removeAttribute(a); }); }
     });
