@@ -11,7 +11,7 @@ from cytomrd.run.model import PlotAxis
 __all__ = ["DOTS_AS_VECTORS", "Frame"]
 
 # Beyond so many dots a vector drawing grows heavy; each dot then sets pixels of its own instead.
-DOTS_AS_VECTORS = 600
+DOTS_AS_VECTORS = 200
 _PIXELS = 2  # of an embedded image to one of the drawing
 
 # Mark, and colour of its image where the dots are too many for vectors (it must read on white and on black).
@@ -71,8 +71,7 @@ class Frame:
         self.drawing.ticks([(v, base) for v in self.across(ticks.minor)], 0.0, 2.5, "minor")
         major = self.across([position for position, _ in ticks.major])
         self.drawing.ticks([(v, base) for v in major], 0.0, 4.5, "major")
-        for position, (_, text) in zip(major, ticks.major, strict=True):
-            self.drawing.text(position, base + 14, text, "tick mid")
+        self.drawing.texts([(v, base + 14, text) for v, (_, text) in zip(major, ticks.major, strict=True)], "tick mid")
         if label:
             self.drawing.text(self.left + self.width / 2, base + 29, self.x.label, "label mid", within=self.width + 30)
 
@@ -82,8 +81,8 @@ class Frame:
         self.drawing.ticks([(self.left, v) for v in self.up(ticks.minor)], -2.5, 0.0, "minor")
         major = self.up([position for position, _ in ticks.major])
         self.drawing.ticks([(self.left, v) for v in major], -4.5, 0.0, "major")
-        for position, (_, text) in zip(major, ticks.major, strict=True):
-            self.drawing.text(self.left - 6, position + 3.3, text, "tick end")
+        labels = [(self.left - 6, v + 3.3, text) for v, (_, text) in zip(major, ticks.major, strict=True)]
+        self.drawing.texts(labels, "tick end")
         self.drawing.text(
             10, self.top + self.height / 2, self.y.label, "label mid", rotate=True, within=self.height + 20
         )

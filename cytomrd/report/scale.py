@@ -18,6 +18,8 @@ __all__ = ["common_axis", "common_plot", "moved", "placed"]
 WIDTH, LOW, HIGH = 0.8, -0.1, 1.03
 # Points put on each edge of an outline that is not along an axis: it is straight on the other scale alone.
 STEPS = 12
+# Bins drawn along an axis: as fine as a small plot shows, and half the size of the page.
+BINS = 96
 
 
 def common_axis(axis: PlotAxis) -> PlotAxis:
@@ -49,8 +51,6 @@ def placed(file: FileResult, cells: RareCells, marker: str) -> np.ndarray:
 def common_plot(plot: GatePlot) -> GatePlot:
     """A step of the gating path on the common scales: bins, outlines and intervals of cuts."""
     x, y = common_axis(plot.x), common_axis(plot.y)
-    if x is plot.x and y is plot.y:
-        return plot
     counts = _spread(plot.x, plot.counts.shape[0]) @ plot.counts @ _spread(plot.y, plot.counts.shape[1]).T
     axes = {"x": plot.x, "y": plot.y}
     return replace(
@@ -64,25 +64,26 @@ def common_plot(plot: GatePlot) -> GatePlot:
 
 
 def _spread(axis: PlotAxis, n: int) -> np.ndarray:
-    """Share of each old bin (columns) that falls in each new one (rows), shape (n, n); columns add up to 1."""
+    """Share of each of ``n`` old bins (columns) that falls in each of the drawn ones (rows); columns add up to 1."""
     to = common_axis(axis)
-    if to is axis:
-        return np.eye(n)
-    old = moved(axis, np.linspace(axis.low, axis.high, n + 1))
-    old[[0, -1]] = np.asarray(to.transform.apply(axis.transform.inverse(np.array([axis.low, axis.high]))))
-    old = np.clip(old, to.low, to.high)
-    new = np.linspace(to.low, to.high, n + 1)
+    old = np.linspace(axis.low, axis.high, n + 1)
+    if to is not axis:
+        old = np.clip(np.asarray(to.transform.apply(axis.transform.inverse(old)), dtype=np.float64), to.low, to.high)
+    n_drawn = min(n, BINS)
+    new = np.linspace(to.low, to.high, n_drawn + 1)
     overlap = np.minimum(old[None, 1:], new[1:, None]) - np.maximum(old[None, :-1], new[:-1, None])
     overlap = np.maximum(overlap, 0.0)
     total = overlap.sum(axis=0)
     # A bin that has no width on the new scale keeps its events where it stands.
     flat = np.flatnonzero(total <= 0.0)
-    at = np.clip(np.searchsorted(new, old[flat], side="right") - 1, 0, n - 1)
+    at = np.clip(np.searchsorted(new, old[flat], side="right") - 1, 0, n_drawn - 1)
     overlap[at, flat], total[flat] = 1.0, 1.0
     return overlap / total
 
 
 def _outline(plot: GatePlot, corners: np.ndarray) -> np.ndarray:
+    if common_axis(plot.x) is plot.x and common_axis(plot.y) is plot.y:
+        return corners
     points = []
     for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         steps = 1 if (a == b).any() else STEPS

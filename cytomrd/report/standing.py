@@ -94,7 +94,7 @@ class _LogAxis:
 
 
 def _decade(power: int) -> str:
-    return f"{10.0**power:g}" if -4 < power < 4 else power_of_ten(power)
+    return f"{10.0**power:g}" if -5 < power < 4 else power_of_ten(power)
 
 
 def draw_standing(standing: Standing, *, kind: str, label: str, title: str) -> Markup:

@@ -22,7 +22,7 @@ __all__ = ["Drawing", "density_png", "dots_png", "fitting", "number"]
 # A density is read by its shape: one grey, more opaque where there is more. It must not compete with the
 # populations drawn on top, and must read on white and on black alike.
 _SLATE = (92, 112, 134)
-_LEVELS = 16
+_LEVELS = 10
 _FAINTEST = 70
 # Width of a letter over the size of the font, as wide as common sans-serif fonts have it; wide scripts take a square.
 _LETTER, _WIDE_LETTER, _FONT = 0.56, 1.0, 10.5
@@ -76,7 +76,7 @@ class Drawing:
     def polyline(self, points: np.ndarray, css: str, *, close: bool = False) -> None:
         """A line through points, array of shape (n, 2)."""
         if len(points):
-            self.path("M" + "L".join(f"{number(x)} {number(y)}" for x, y in points) + ("Z" if close else ""), css)
+            self.path("M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in points) + ("Z" if close else ""), css)
 
     def rect(self, x: float, y: float, width: float, height: float, css: str, *, tip: str = "") -> None:
         """A rectangle; ``tip`` shows under the pointer."""
@@ -96,6 +96,12 @@ class Drawing:
         shown = whole if within is None else fitting(whole, within)
         tip = "" if shown == whole else f"<title>{escape(whole)}</title>"
         self._parts.append(f'<text class="{css}" x="{number(x)}" y="{number(y)}"{turn}>{tip}{escape(shown)}</text>')
+
+    def texts(self, lines: Iterable[tuple[float, float, str]], css: str) -> None:
+        """Several short texts ``(x, y, text)`` as one element."""
+        spans = "".join(f'<tspan x="{_short(x)}" y="{_short(y)}">{escape(plain(t))}</tspan>' for x, y, t in lines)
+        if spans:
+            self._parts.append(f'<text class="{css}">{spans}</text>')
 
     def dots(self, points: np.ndarray, css: str, shape: str = "circle", size: float = 1.6) -> None:
         """Every point of an array of shape (n, 2) as a mark of its own, all in one path.
