@@ -89,12 +89,16 @@ class _LogAxis:
             x = self.at(10.0**power)
             drawing.line(x, top, x, base, "rule")
             drawing.line(x, base, x, base + 4.5, "major")
-            drawing.text(x, base + 15, f"{_decade(power + 2)}%" if percent else _decade(power), "tick mid")
+            drawing.text(x, base + 15, _percent(power + 2) if percent else _decade(power), "tick mid")
         drawing.text(self.left + self.width / 2, base + 30, label, "label mid")
 
 
 def _decade(power: int) -> str:
-    return f"{10.0**power:g}" if -5 < power < 4 else power_of_ten(power)
+    return f"{10.0**power:g}" if -3 < power < 4 else power_of_ten(power)
+
+
+def _percent(power: int) -> str:
+    return (f"{10.0**power:g}" if -5 < power < 3 else power_of_ten(power)) + "%"
 
 
 def draw_standing(standing: Standing, *, kind: str, label: str, title: str) -> Markup:

@@ -90,7 +90,8 @@ def describe_sample(sample: SampleResult) -> Verdict:
     else:
         verdict = _describe_other(sample)
     if sample.status == "held":
-        return Verdict("held", f"Held · {verdict.word.lower()}", verdict.answer, verdict.sentence, verdict.numbers)
+        word = f"Held · {verdict.word[:1].lower()}{verdict.word[1:]}"
+        return Verdict("held", word, verdict.answer, verdict.sentence, verdict.numbers)
     return verdict
 
 
