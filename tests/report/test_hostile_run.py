@@ -13,8 +13,8 @@ from runs import COLUMNS
 
 from cytomrd.cli.main import cytomrd
 
-SAMPLE = "=1+1 [bold]漢字 مريض$\\frac{$"
-SUBJECT = "@SUM(A1) [/bold]{{7*7}} µ"
+SAMPLE = "=1+1 [bold]漢字 مريض $x{$"
+SUBJECT = "@SUM(A1) [/bold]{{7*7}} $\\frac{$ µ"
 VISIT = "<script>alert(1)</script>\u202e" + "x" * 280
 
 
