@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import shorten
 
 from markupsafe import Markup
 
@@ -19,6 +20,9 @@ from cytomrd.report.words import (
 from cytomrd.run.model import FileResult, RunResult, SampleResult
 
 __all__ = ["batch_notes", "batch_rows"]
+
+# A flag in the table is a reminder; the sample says all of it.
+MAX_FLAG = 110
 
 
 def _denominator_words(sample: SampleResult) -> str:
@@ -60,7 +64,8 @@ def _short_flags(sample: SampleResult) -> list[str]:
     if sample.errors:
         return [sample.errors[0].strip().partition("\n")[0]]
     held = [reason for file in sample.files for reason in file.qc.held]
-    return list(dict.fromkeys([*held, *(flag_words(f) for f in sample.flags if not _is_assumption(f))]))
+    flags = [*held, *(flag_words(f) for f in sample.flags if not _is_assumption(f))]
+    return [shorten(flag, MAX_FLAG, placeholder=" …") for flag in dict.fromkeys(flags)]
 
 
 def batch_notes(run: RunResult, anchor_of: Mapping[str, str]) -> list[dict[str, object]]:
@@ -81,15 +86,15 @@ def batch_notes(run: RunResult, anchor_of: Mapping[str, str]) -> list[dict[str, 
     if held:
         groups.append(_group("Held for a person to look at", "held", held))
     files = [(s, f) for s in run.samples for f in s.files]
-    repaired = [x.text for _, f in files for x in f.findings if x.grade == "repaired"]
+    repaired = [(s, x.text) for s, f in files for x in f.findings if x.grade == "repaired"]
     if repaired:
-        groups.append(_group("Repaired while reading", "other", _counted(repaired)))
+        groups.append(_group("Repaired while reading", "other", _counted(repaired, anchor_of)))
     fallbacks = _fallbacks(files)
     if fallbacks:
         groups.append(_group("Gates that the data did not support", "other", fallbacks))
-    remarks = [note for _, f in files for note in f.notes]
+    remarks = [(s, note) for s, f in files for note in f.notes]
     if remarks:
-        groups.append(_group("Remarks of the gating", "other", _counted(remarks)))
+        groups.append(_group("Remarks of the gating", "other", _counted(remarks, anchor_of)))
     assumed = Counter(flag_words(f) for s in run.samples for f in s.flags if _is_assumption(f))
     notes = [*run.notes, *(f"{words} ({plural(n, 'sample')})" for words, n in assumed.items())]
     if notes:
@@ -126,6 +131,14 @@ def _group(title: str, need: str, items: list[tuple[str, str, str]]) -> dict[str
     }
 
 
-def _counted(texts: Iterable[str]) -> list[tuple[str, str, str]]:
-    counts = Counter(texts)
-    return [("", "", text if n == 1 else f"{text} (in {n} tubes)") for text, n in counts.items()]
+def _counted(said: Iterable[tuple[SampleResult, str]], anchor_of: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Each text once: with its sample where one alone has it, else with the number of tubes."""
+    samples: dict[str, list[str]] = {}
+    for sample, text in said:
+        samples.setdefault(text, []).append(sample.sample_id)
+    items = []
+    for text, ids in samples.items():
+        one = ids[0] if len(set(ids)) == 1 else ""
+        count = f" (in {len(ids)} tubes)" if len(ids) > 1 else ""
+        items.append((one, anchor_of[one] if one else "", text + count))
+    return items
