@@ -81,7 +81,7 @@ class _LogAxis:
 
     def draw(self, drawing: Drawing, top: float, base: float, label: str, *, percent: bool = False) -> None:
         """Rules, ticks and label; ``percent`` writes fractions as percent."""
-        step = max(1, -(-(self.last - self.first) // 7))
+        step = max(1, -(-(self.last - self.first) // (5 if percent else 7)))
         minor = [m * 10.0**k for k in range(self.first, self.last) for m in range(2, 10)]
         if step == 1 and self.last - self.first <= 5:
             drawing.ticks([(self.at(v), base) for v in minor], 0.0, 2.5, "minor")
