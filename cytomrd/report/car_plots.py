@@ -54,13 +54,13 @@ def _views(
         control_name = control[0]
         theirs = on_axes(control[1], [car])
         control_values = theirs[:, 0] if theirs is not None else None
-    values = placed(file, cells, marker)
+    values = placed(own, cells)
     positive = np.asarray(cells.labels) == 1
     views = []
     second = next((m for m in SECOND_AXES if m in cells.markers and m in file.axes), None)
     if second is not None:
         across = common_axis(file.axes[second])
-        both = np.stack([placed(file, cells, second), values], axis=1)
+        both = np.stack([placed(across, cells), values], axis=1)
         above = np.zeros((0, 2))
         if control is not None and threshold.value is not None:
             theirs = on_axes(control[1], [across, own])

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from cytomrd.gating.gates import ROOT
 from cytomrd.report.cells import kinds_of
 from cytomrd.report.plots import draw_gates, draw_time
-from cytomrd.report.scale import common_plot
+from cytomrd.report.scale import common_plot, placed
 from cytomrd.report.words import count_words, percent_words
 from cytomrd.run.model import FileResult, GatePlot, RareCells, SampleResult
 
@@ -94,30 +94,29 @@ def _lower(title: str) -> str:
 
 
 def _drawn(sample: SampleResult, file: FileResult, plots: list[GatePlot]) -> Markup:
-    return draw_gates([common_plot(p) for p in plots], _dots(sample, file, plots))
+    plots = [common_plot(p) for p in plots]
+    return draw_gates(plots, _dots(sample, file, plots))
 
 
 def _dots(sample: SampleResult, file: FileResult, plots: list[GatePlot]) -> dict[str, np.ndarray]:
-    """The rare cells to draw over a plot: all of the kept compartment where it is gated and in what follows from it,
-    and those that matter in every step before."""
-    plot = common_plot(plots[0])
+    """The rare cells to draw over a plot.
+
+    All of the kept compartment where it is gated and in what follows from it; those that matter in each step before.
+    """
+    plot = plots[0]
     for cells in file.rare:
         if plot.x.marker not in cells.markers or plot.y.marker not in cells.markers:
             continue
         gated_here = plot.parent == cells.population or any(p.population == cells.population for p in plots)
         if not gated_here and plot.parent not in _ancestors(file, cells):
             continue
-        values = np.stack([_on(axis, cells) for axis in (plot.x, plot.y)], axis=1)
+        values = np.stack([placed(axis, cells) for axis in (plot.x, plot.y)], axis=1)
         return {
             kind: values[mask]
             for kind, mask in kinds_of(sample, cells.labels)
             if mask.any() and (gated_here or kind in FOLLOWED)
         }
-    return {} if plots[0].dots is None else {"other": common_plot(plots[0]).dots}
-
-
-def _on(axis, cells: RareCells) -> np.ndarray:
-    return np.asarray(axis.transform.apply(cells.compensated[:, cells.markers.index(axis.marker)]), dtype=np.float64)
+    return {} if plot.dots is None else {"other": plot.dots}
 
 
 def _ancestors(file: FileResult, cells: RareCells) -> set[str]:

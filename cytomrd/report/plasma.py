@@ -86,7 +86,7 @@ def _strips(run: RunResult, sample: SampleResult, file: FileResult, cells: RareC
     before = earlier_clone(run, sample, file)
     for marker in _markers_shown(sample, file, cells):
         axis = common_axis(file.axes[marker])
-        values = placed(file, cells, marker)
+        values = placed(axis, cells)
         kinds = {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
         earlier = None
         if before is not None:
@@ -132,7 +132,7 @@ def _pairs(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCe
         if not {x, y} <= set(cells.markers) & set(file.axes):
             continue
         axes = (common_axis(file.axes[x]), common_axis(file.axes[y]))
-        values = np.stack([placed(file, cells, marker) for marker in (x, y)], axis=1)
+        values = np.stack([placed(file.axes[marker], cells) for marker in (x, y)], axis=1)
         cuts = [(name, _cut_of(sample, file, marker)) for name, marker in (("x", x), ("y", y))]
         earlier = None
         if before is not None:

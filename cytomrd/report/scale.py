@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from cytomrd.preprocess.transforms import Logicle
-from cytomrd.run.model import FileResult, GatePlot, PlotAxis, RareCells
+from cytomrd.run.model import GatePlot, PlotAxis, RareCells
 
 __all__ = ["common_axis", "common_plot", "moved", "placed"]
 
@@ -42,14 +42,14 @@ def moved(axis: PlotAxis, values) -> np.ndarray:
     return np.where(values <= axis.low, to.low, np.where(values >= axis.high, to.high, there))
 
 
-def placed(file: FileResult, cells: RareCells, marker: str) -> np.ndarray:
-    """A marker's values of rare cells on its common axis, shape (n,)."""
-    axis = common_axis(file.axes[marker])
-    return np.asarray(axis.transform.apply(cells.compensated[:, cells.markers.index(marker)]), dtype=np.float64)
+def placed(axis: PlotAxis, cells: RareCells) -> np.ndarray:
+    """Rare cells on the common axis of an axis, shape (n,)."""
+    values = cells.compensated[:, cells.markers.index(axis.marker)]
+    return np.asarray(common_axis(axis).transform.apply(values), dtype=np.float64)
 
 
 def common_plot(plot: GatePlot) -> GatePlot:
-    """A step of the gating path on the common scales: bins, outlines and intervals of cuts."""
+    """A step of the gating path on the common scales: bins, outlines, intervals of cuts and dots."""
     x, y = common_axis(plot.x), common_axis(plot.y)
     counts = _spread(plot.x, plot.counts.shape[0]) @ plot.counts @ _spread(plot.y, plot.counts.shape[1]).T
     axes = {"x": plot.x, "y": plot.y}
@@ -60,6 +60,7 @@ def common_plot(plot: GatePlot) -> GatePlot:
         counts=counts,
         outlines=tuple(_outline(plot, np.asarray(o, dtype=np.float64)) for o in plot.outlines),
         bands=tuple((name, *map(float, moved(axes[name], [low, high]))) for name, low, high in plot.bands),
+        dots=None if plot.dots is None else _moved_points(plot, np.asarray(plot.dots, dtype=np.float64)),
     )
 
 
@@ -88,5 +89,9 @@ def _outline(plot: GatePlot, corners: np.ndarray) -> np.ndarray:
     for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         steps = 1 if (a == b).any() else STEPS
         points += [a + (b - a) * k / steps for k in range(steps)]
-    points = np.array(points).reshape(-1, 2)
+    return _moved_points(plot, np.array(points).reshape(-1, 2))
+
+
+def _moved_points(plot: GatePlot, points: np.ndarray) -> np.ndarray:
+    """Points of shape (n, 2) on the common axes."""
     return np.stack([moved(plot.x, points[:, 0]), moved(plot.y, points[:, 1])], axis=1)

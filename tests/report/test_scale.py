@@ -65,8 +65,10 @@ def test_gates_and_cuts_move_with_the_scale():
     x, y = axis(0.2), axis(1.1, "CD138")
     box = np.array([[0.4, 0.5], [x.high, 0.5], [x.high, y.high], [0.4, y.high]])
     slanted = np.array([[0.2, 0.2], [0.8, 0.4], [0.5, 0.9]])
-    plot = GatePlot("p", "P", "root", x, y, np.zeros((8, 8)), (box, slanted), (("x", 0.38, 0.42),), 1, 1)
+    dots = np.array([[0.5, 0.6]])
+    plot = GatePlot("p", "P", "root", x, y, np.zeros((8, 8)), (box, slanted), (("x", 0.38, 0.42),), 1, 1, dots)
     drawn = common_plot(plot)
+    assert drawn.dots.tolist() == [[float(moved(x, 0.5)), float(moved(y, 0.6))]]
     corner, other = drawn.outlines
     assert corner.tolist() == [
         [float(moved(x, 0.4)), float(moved(y, 0.5))], [1.03, float(moved(y, 0.5))], [1.03, 1.03],
@@ -81,4 +83,4 @@ def test_rare_cells_come_from_their_compensated_values():
     cells = file.rare[0]
     column = cells.markers.index("CD38")
     expected = common_axis(file.axes["CD38"]).transform.apply(cells.compensated[:, column])
-    assert np.array_equal(placed(file, cells, "CD38"), expected)
+    assert np.array_equal(placed(file.axes["CD38"], cells), expected)
