@@ -112,6 +112,10 @@ def test_brackets_step_through_the_samples(browser, address):
         assert abs(page.evaluate(tops)[1]) < 40
         page.keyboard.press("[")
         assert abs(page.evaluate(tops)[0]) < 40
+        page.locator("#keys").uncheck()
+        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+        page.keyboard.press("]")
+        assert page.evaluate("scrollY") == 0, "keys of one letter can be turned off"
 
 
 def test_every_table_and_plot_can_be_saved(browser, address):

@@ -3,7 +3,9 @@
   // Filter the table by typing; every word must occur somewhere in the row.
   var box = document.getElementById("filter"), count = document.getElementById("filter-count");
   var rows = Array.prototype.slice.call(document.querySelectorAll("#batch tbody tr"));
+  var keys = document.getElementById("keys");
   box.parentNode.hidden = false;
+  keys.parentNode.hidden = false;
   function filter() {
     var words = box.value.toLowerCase().split(/\s+/).filter(Boolean), shown = 0;
     rows.forEach(function (row) {
@@ -106,7 +108,7 @@
   document.addEventListener("toggle", reach, true);
   reach();
 
-  // Keys: / to the filter, [ and ] through the samples.
+  // Keys: / to the filter, [ and ] through the samples; a person who dictates can turn them off.
   var samples = Array.prototype.slice.call(document.querySelectorAll("article.sample"));
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey) { return; }
@@ -114,6 +116,7 @@
       if (event.key === "Escape") { box.value = ""; filter(); box.blur(); }
       return;
     }
+    if (!keys.checked) { return; }
     if (event.key === "/") { event.preventDefault(); box.focus(); return; }
     if (event.key !== "[" && event.key !== "]") { return; }
     var tops = samples.map(function (s) { return s.getBoundingClientRect().top; });
