@@ -31,7 +31,7 @@ def quality_views(file: FileResult) -> list[dict[str, object]]:
         drift = f"drift {percent_words(file.qc.drift)} of a scale at most; " if file.qc.drift is not None else ""
         views.append(
             {
-                "plot": draw_lanes(quality, removed, [_label(file, m) for m in quality.markers]),
+                "plot": draw_lanes(quality, removed),
                 "title": "Medians over time",
                 "note": f"{drift}each lane is ±{REACH:.0%} of the channel's scale"
                 + ("; shaded: left out" if removed else ""),
@@ -41,14 +41,10 @@ def quality_views(file: FileResult) -> list[dict[str, object]]:
     return [*views, matrix] if matrix is not None else views
 
 
-def _label(file: FileResult, marker: str) -> str:
-    return file.axes[marker].marker if marker in file.axes else marker
-
-
-def draw_lanes(quality: TubeQuality, removed: tuple[tuple[float, float], ...], labels: list[str]) -> Markup:
+def draw_lanes(quality: TubeQuality, removed: tuple[tuple[float, float], ...]) -> Markup:
     """Each channel's median over time in a lane of its own, about its middle over the whole acquisition."""
     left, top = 74.0, 4.0
-    height = LANE * len(labels)
+    height = LANE * len(quality.markers)
     drawing = Drawing(left + WIDTH + 14, top + height + 34, "Medians of each channel over the acquisition")
     step = float(quality.seconds[1] - quality.seconds[0]) if len(quality.seconds) > 1 else 1.0
     first, last = float(quality.seconds[0]) - step / 2, float(quality.seconds[-1]) + step / 2
@@ -61,10 +57,10 @@ def draw_lanes(quality: TubeQuality, removed: tuple[tuple[float, float], ...], l
         tip = f"left out: {number_words(start)} to {number_words(stop)} s"
         drawing.rect(float(x0), top, float(x1 - x0), height, "removed", tip=tip)
     x = across(quality.seconds)
-    for j, label in enumerate(labels):
+    for j, marker in enumerate(quality.markers):
         middle = top + LANE * (j + 0.5)
         values = quality.medians[:, j]
-        drawing.text(left - 6, middle + 3.4, label, "tick end", within=left - 4)
+        drawing.text(left - 6, middle + 3.4, marker, "tick end", within=left - 4)
         if j:
             drawing.line(left, top + LANE * j, left + WIDTH, top + LANE * j, "divider")
         known = np.isfinite(values)

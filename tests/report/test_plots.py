@@ -14,7 +14,7 @@ from cytomrd.report.frame import DOTS_AS_VECTORS, Frame
 from cytomrd.report.plots import draw_gate, draw_time
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_car_histogram, draw_pair, spread
 from cytomrd.report.series import SeriesPoint, draw_series, draw_sparkline
-from cytomrd.report.svg import Drawing, density_png, dots_png, number
+from cytomrd.report.svg import Drawing, density_png, dots_png, fitting, number
 from cytomrd.run.model import GatePlot, TimePlot
 
 AXES = plot_axes(MRD_PANEL, "1")
@@ -217,6 +217,16 @@ def test_text_in_a_drawing_is_escaped_and_plain():
     assert "<b>" not in svg
     assert "\x1b" not in svg
     assert "\u202e" not in svg
+
+
+def test_a_text_that_does_not_fit_is_cut_and_said_whole_under_the_pointer():
+    drawing = Drawing(10, 10, "x")
+    drawing.text(1, 1, "CD38 " * 60, within=100)
+    drawing.text(1, 1, "CD38 FITC", within=100)
+    assert "…</text>" in drawing.markup()
+    assert f"<title>{'CD38 ' * 60}</title>" in drawing.markup()
+    assert ">CD38 FITC</text>" in drawing.markup()
+    assert len(fitting("漢" * 60, 100)) < len(fitting("x" * 60, 100)) < 20
 
 
 def test_coordinates_are_short_and_have_no_negative_zero():

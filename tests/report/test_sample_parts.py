@@ -81,7 +81,7 @@ def test_a_lane_leaves_its_middle_as_its_median_does():
     medians = np.full((60, 1), 0.4)
     medians[30:, 0] = 0.4 + 0.03
     one = replace(quality, markers=("CD38",), medians=medians)
-    svg = draw_lanes(one, (), ["CD38"])
+    svg = draw_lanes(one, ())
     heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", re.search(r'class="rate" d="([^"]*)"', svg)[1])]
     assert heights[0] - heights[-1] == pytest.approx(0.03 / 0.06 * (17 / 2 - 1), abs=0.11)
 
