@@ -216,6 +216,24 @@ def file_result(
     )
 
 
+def with_full_path(sample: SampleResult, n_plots: int = 20) -> SampleResult:
+    """The sample with as many steps in each tube's gating path as the bundled panels have."""
+
+    def full(file: FileResult) -> FileResult:
+        rng, first, last = np.random.default_rng(1), file.gate_plots[0], file.gate_plots[-1]
+        markers, box = list(file.axes), (0.3, 0.9, 0.2, 0.8)
+        between = [
+            _gate_plot(
+                rng, file.axes, f"p{i}", f"Population {i} of the path", "singlets", markers[i % len(markers)],
+                markers[(3 * i + 1) % len(markers)], 1_500_000, 30_000, box,
+            )
+            for i in range(n_plots)
+        ]  # fmt: skip
+        return replace(file, gate_plots=(first, *between, last))
+
+    return replace(sample, files=tuple(map(full, sample.files)))
+
+
 def clone_calls(tubes, labels) -> CloneCalls:
     """One clone, restricted to kappa, and the normal cells."""
     antigens = (
