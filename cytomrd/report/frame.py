@@ -117,12 +117,14 @@ class Frame:
         if len(pixels) <= DOTS_AS_VECTORS:
             self.drawing.dots(pixels, f"dot {kind}", shape, size)
             return
+        wide = 3 if shape == "point" else 5
         png = dots_png(
-            (pixels[:, 0] - self.left) * _PIXELS,
-            (pixels[:, 1] - self.top) * _PIXELS,
+            (pixels[:, 0] - self.left) * _PIXELS - (wide - 1) / 2,
+            (pixels[:, 1] - self.top) * _PIXELS - (wide - 1) / 2,
             round(self.width * _PIXELS),
             round(self.height * _PIXELS),
             rgb,
-            size=3,
+            size=wide,
+            diamond=shape == "lozenge",
         )
         self.drawing.image(self.left, self.top, self.width, self.height, png, f"dots {kind}", len(pixels))

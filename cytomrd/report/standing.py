@@ -16,6 +16,7 @@ __all__ = ["Interval", "Standing", "draw_intervals", "draw_standing"]
 
 ROW = 17.0
 LETTER = 5.4
+NAME_WIDTH = 62.0
 SHAPES = {"clonal": "diamond", "normal": "circle", "unsure": "triangle", "car": "square"}
 
 
@@ -144,7 +145,7 @@ def _name_limits(drawing: Drawing, axis: _LogAxis, s: Standing, top: float, base
         if not value:
             continue
         x = axis.at(value)
-        if s.detects is None or x - axis.left < 80:  # no room on that side
+        if s.detects is None or x < NAME_WIDTH:  # no room on that side
             css = ""
         drawing.line(x, top - 4, x, base, "cut")
         drawing.text(x + (-2 if css else 2), top - 8, name, f"tick {css}".strip())

@@ -201,17 +201,22 @@ def density_png(counts: np.ndarray) -> bytes:
     return _indexed_png(levels.T[::-1], palette, alpha)
 
 
-def dots_png(x: np.ndarray, y: np.ndarray, width: int, height: int, rgb: Sequence[int], size: int = 2) -> bytes:
+def dots_png(
+    x: np.ndarray, y: np.ndarray, width: int, height: int, rgb: Sequence[int], size: int = 2, *, diamond: bool = False
+) -> bytes:
     """Too many dots for a vector drawing: every one still sets its own ``size`` x ``size`` pixels.
 
-    ``x``, ``y`` are pixel positions of shape (n,), y downwards from the top.
+    ``x``, ``y`` are pixel positions of shape (n,), y downwards from the top; a ``diamond`` sets those of the square
+    that are near its middle.
     """
     mask = np.zeros((height, width), dtype=np.uint8)
     column = np.clip(np.floor(x).astype(np.int64), 0, width - size)
     row = np.clip(np.floor(y).astype(np.int64), 0, height - size)
+    middle = (size - 1) / 2
     for dx in range(size):
         for dy in range(size):
-            mask[row + dy, column + dx] = 1
+            if not diamond or abs(dx - middle) + abs(dy - middle) <= middle:
+                mask[row + dy, column + dx] = 1
     palette = np.array([[0, 0, 0], rgb], dtype=np.uint8)
     return _indexed_png(mask, palette, np.array([0, 255], dtype=np.uint8))
 

@@ -96,6 +96,15 @@ def test_dots_png_sets_the_pixels_of_each_dot():
     assert pixels.sum() == 4 * 4
 
 
+def test_clonal_cells_keep_their_shape_in_an_image():
+    at = np.array([20.0]), np.array([10.0])
+    diamond = pixels_of(dots_png(*at, 60, 40, (1, 2, 3), 5, diamond=True))
+    assert diamond[10:15, 20:25].tolist() == [
+        [0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0], [0, 0, 1, 0, 0],
+    ]  # fmt: skip
+    assert diamond.sum() == 13
+
+
 def test_density_shows_a_single_event_beside_a_million():
     counts = np.zeros((128, 128), np.int64)
     counts[3, 5], counts[100, 90] = 1, 1_000_000
