@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from cytomrd.report.words import plain
 
-__all__ = ["Drawing", "density_png", "dots_png", "fitting", "number"]
+__all__ = ["SHARED", "Drawing", "density_png", "dots_png", "fitting", "number"]
 
 # A density is read by its shape: one grey, more opaque where there is more. It must not compete with the
 # populations drawn on top, and must read on white and on black alike.
@@ -26,6 +26,10 @@ _LEVELS = 10
 _FAINTEST = 70
 # Width of a letter over the size of the font, as wide as common sans-serif fonts have it; wide scripts take a square.
 _LETTER, _WIDE_LETTER, _FONT = 0.56, 1.0, 10.5
+
+
+# Class of a group that a page need hold only once.
+SHARED = "shared"
 
 
 def number(value: float) -> str:
@@ -107,6 +111,15 @@ class Drawing:
         spans = "".join(f'<tspan x="{_short(x)}" y="{_short(y)}">{escape(plain(t))}</tspan>' for x, y, t in lines)
         if spans:
             self._parts.append(f'<text class="{css}">{spans}</text>')
+
+    def gather(self, start: int) -> None:
+        """Put the shapes drawn since there were ``start`` of them into a group that many drawings have alike."""
+        self._parts[start:] = [f'<g class="{SHARED}">{"".join(self._parts[start:])}</g>']
+
+    @property
+    def n_shapes(self) -> int:
+        """Shapes drawn so far."""
+        return len(self._parts)
 
     def dots(self, points: np.ndarray, css: str, shape: str = "circle", size: float = 1.6) -> None:
         """Every point of an array of shape (n, 2) as a mark of its own, all in one path.

@@ -137,6 +137,14 @@ def test_every_table_and_plot_can_be_saved(browser, address):
         assert (ground.tag.rpartition("}")[2], ground.get("fill")) == ("rect", "#fff")
         gate = [e for e in svg.iter() if e.tag.endswith("path") and e.get("stroke-linejoin") == "round"]
         assert gate, "the page's colours are written into the file"
+        figure = page.locator("article figure:has(svg use)").last
+        figure.hover()
+        with page.expect_download() as got:
+            figure.locator(".save").click()
+        text = got.value.path().read_text("utf-8")
+        assert "<use" not in text
+        assert "10⁴" in text, "an axis that the page draws once is in each file"
+        assert page.locator("figure > svg.plot").count() == page.locator("figure > .save").count()
 
 
 def test_what_a_spreadsheet_would_run_is_saved_as_text(browser, tmp_path):
