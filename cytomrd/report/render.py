@@ -114,7 +114,7 @@ def _articles(
         if shapes in seen:
             return f'<use href="#{seen[shapes]}"/>'
         seen[shapes] = f"axis{len(seen) + 1}"
-        return f'<g id="{seen[shapes]}">{shapes}</g>'
+        return f'<g id="{seen[shapes]}" class="plot">{shapes}</g>'  # what refers to it finds its style here alone
 
     for index in order:
         text = _with_series(article(index), entries, anchor_of(index), infusions_d)
