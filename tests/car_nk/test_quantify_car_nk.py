@@ -29,7 +29,9 @@ def test_order_of_controls():
     assert choose_background(every, spec).source.startswith("pre-infusion sample")
     assert choose_background(every, spec).between_cv == pytest.approx(0.24)
     del every["pre_infusion"]
-    assert choose_background(every, spec).source.startswith("FMO")
+    fmo = choose_background(every, spec)
+    assert fmo.source == "FMO control (2 of 200 NK cells), usual 0.25 % of the reagent added"
+    assert fmo.fraction == pytest.approx(0.01 + 0.0025)
     every["fmo"] = (0, 0)
     assert choose_background(every, spec).source.startswith("isotype")
     reference = choose_background({}, spec)

@@ -17,9 +17,11 @@ from cytomrd.panel import CutSpec
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.transforms import Transform
 
-__all__ = ["control_decision", "fit_control_cut"]
+__all__ = ["control_decision", "fit_control_cut", "negative_peak"]
 
 MIN_CONTROL_EVENTS = 200
+# Places between the negative peak and the threshold at which the control's events are counted.
+N_PLACES = 65
 
 
 def fit_control_cut(
@@ -93,6 +95,8 @@ def fit_control_cut(
     ends = _end_of_negatives(cut_name, marker, values, width, transform, random_state)
     if ends is not None and ends[0] < threshold:
         threshold, low, high = ends
+    center, spread = negative_peak(values[values < threshold])
+    places = np.linspace(center, threshold, N_PLACES)
     return ControlCut(
         cut=cut_name,
         value_linear=threshold,
@@ -101,7 +105,16 @@ def fit_control_cut(
         n_events=n,
         n_positive=int((values >= threshold).sum()),
         source=source,
+        center_linear=center,
+        spread_linear=spread,
+        n_above=tuple((n - np.searchsorted(values, places)).tolist()),
     )
+
+
+def negative_peak(values: np.ndarray) -> tuple[float, float]:
+    """Median of values below a threshold, and its distance to their 16th percentile."""
+    low, center = np.quantile(values, (0.1587, 0.5))
+    return float(center), float(center - low)
 
 
 def _quantile_with_interval(values: np.ndarray, quantile: float) -> tuple[float, float, float]:
