@@ -26,7 +26,7 @@ from perturbed_donors import JUDGING_LAWS, draw_departed
 
 from cytomrd.car_nk.quantify import CarNkResult
 from cytomrd.fcs.writer import write_fcs
-from cytomrd.panel import read_panel
+from cytomrd.panel.library import read_panel
 from cytomrd.run.execute import gate_plan
 from cytomrd.run.finish import failed_sample, finish_sample
 from cytomrd.run.gate_sample import read_gated
