@@ -71,7 +71,7 @@ def fit_control_cut(
     Raises
     ------
     GateError
-        With fewer than 200 events in the population: a tail cannot be read from them.
+        With fewer than 200 events in the population, or none below the threshold: no tail can be read from them.
     """
     marker = next((d.marker for d in fitted.decisions if d.name == cut_name), None)
     if marker is None or marker not in fitted.axes:
@@ -95,7 +95,10 @@ def fit_control_cut(
     ends = _end_of_negatives(cut_name, marker, values, width, transform, random_state)
     if ends is not None and ends[0] < threshold:
         threshold, low, high = ends
-    center, spread = negative_peak(values[values < threshold])
+    below = values[values < threshold]
+    if not below.size:
+        raise GateError(f"cut {cut_name!r}: all {n} events of {population!r} in the control have the same value")
+    center, spread = negative_peak(below)
     places = np.linspace(center, threshold, N_PLACES)
     return ControlCut(
         cut=cut_name,
