@@ -174,7 +174,7 @@ def summarise(law: str, samples: list[Sample]) -> tuple:
     """One line of the table of accuracy."""
     with_car = [s for s in samples if s.result is not None and s.blood.car_nk_fraction > 0]
     measured = [s for s in with_car if s.result.status == "QUANTIFIED"]
-    errors = np.array([s.result.cells_per_ul / s.per_ul_in_tube - 1 for s in measured])
+    errors = np.array([s.result.cells_per_ul / s.per_ul_in_tube - 1 for s in measured] or [np.nan])
     said = [s for s in with_car if s.result.cells_per_ul is not None and s.result.status != "NOT_EVALUABLE"]
     inside = [s.result.cells_per_ul_low <= s.blood.car_nk_per_ul <= s.result.cells_per_ul_high for s in said]
     widths = [s.result.cells_per_ul_high / s.result.cells_per_ul_low - 1 for s in measured]
@@ -188,7 +188,7 @@ def summarise(law: str, samples: list[Sample]) -> tuple:
         f"{100 * np.mean(np.abs(errors) <= INFLATED - 1):.0f} %",
         f"{100 * np.quantile(np.abs(errors), 0.95):.1f} %",
         f"{100 * np.mean(inside):.1f} % of {len(inside)}",
-        f"{100 * np.median(widths):.0f} %",
+        f"{100 * np.median(widths or [np.nan]):.0f} %",
         f"{false} / {detected} of {len(blanks)}",
     )
 
@@ -196,7 +196,7 @@ def summarise(law: str, samples: list[Sample]) -> tuple:
 def summarise_nk(name: str, samples: list[Sample]) -> tuple:
     """One line of the table of NK counts; NK cells fewer than ``MIN_NK`` say little in per cent."""
     judged = [s for s in samples if s.result is not None and s.n_nk >= MIN_NK]
-    errors = np.array([s.result.n_nk / s.n_nk - 1 for s in judged])
+    errors = np.array([s.result.n_nk / s.n_nk - 1 for s in judged] or [np.nan])
     return (
         name,
         len(judged),
@@ -266,11 +266,13 @@ def _body(options, laws, samples: list[Sample], refused: list[Sample]) -> str:
     nk = table(NK_COUNTS, [summarise_nk(*of) for of in [*by_law, ("CD56+ myeloma, 2 to 20 %", leukaemia)]])
     reasons = "".join(f"\n- {s.law} {s.series}, day {s.day:g}: {s.reason}" for s in refused)
     days = ", ".join(f"{d:g}" for d in DAYS)
-    own = options.control == "pre_infusion"
-    command = f"--series {options.series} --first-seed {options.first_seed}" + (
-        "" if own else f" --control {options.control}"
-    )
-    background = "0.02 to 7 %" if own else "in the usual range of the panel's, which its control does not show"
+    command = f"--series {options.series} --first-seed {options.first_seed}"
+    background = "0.02 to 7 %"
+    if options.control != "pre_infusion":
+        command += f" --control {options.control}"
+        background = (
+            f"in the usual range of the panel's, {CONTROL_STAINS[options.control]:.0%} of which the control shows"
+        )
     return f"""`python benchmarks/car_nk_series.py {command}`: \
 {options.series} subjects a law, {len(DAYS)} samples each with beads (days {days}; infusions on
 days 0 and 7), each subject with an instrument and a staining of their own; NK cells 0.1 to 30 % of leukocytes,
