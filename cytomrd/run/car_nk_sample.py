@@ -21,7 +21,7 @@ from cytomrd.run.spillover import file_spillover
 # NK cells that nothing resembles: hardly one should go with myeloma and granulocytes.
 MIN_NK_BEFORE, MIN_NK_KEPT = 100, 0.8
 # Cells near the NK gate that may be NK cells, beyond this part of those counted, make the count of NK cells doubtful.
-MAX_UNSURE = 0.05
+MAX_UNSURE = 0.2
 # Beads and a blood count of the same blood agree within this factor, or one of them is not what it is taken for.
 MAX_DISAGREEMENT = 1.5
 
@@ -149,16 +149,20 @@ def _intensities(file: FileResult, spec: CarNkSpec) -> dict[str, float | None]:
 
 def _doubts(file: FileResult, spec: CarNkSpec) -> tuple[str, ...]:
     """What makes the count of NK cells doubtful."""
+    flags = []
+    cd56 = next((d for d in file.decisions if d.name == "CD56" and d.status == "fallback"), None)
+    if cd56 is not None:
+        flags.append(f"NK_CUT: CD56 does not part NK cells from others here, their count may be far off: {cd56.reason}")
     if spec.nk_unsure is None or not file.gates(spec.nk_unsure):
-        return ()
+        return tuple(flags)
     unsure, nk = file.count(spec.nk_unsure), file.count(spec.nk)
-    if unsure <= MAX_UNSURE * nk:
-        return ()
-    share = f"{100 * unsure / nk:.2g} % of them" if nk else "and there are none"
-    return (
-        f"NK_DOUBTFUL: {unsure} cells near the NK cells ({share}) may be NK cells, or dendritic cells and basophils; "
-        "they are not counted",
-    )
+    if unsure > MAX_UNSURE * nk:
+        share = f"{100 * unsure / nk:.2g} % of them" if nk else "and there are none"
+        flags.append(
+            f"NK_DOUBTFUL: {unsure} cells near the NK cells ({share}) are dendritic cells and basophils, or dim NK "
+            "cells; they are not counted"
+        )
+    return tuple(flags)
 
 
 def _disagreement(file: FileResult, spec: CarNkSpec, absolute: AbsoluteMethod | None) -> tuple[str, ...]:

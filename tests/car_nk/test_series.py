@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,9 @@ from runs import write_samplesheet, write_tube
 
 from cytomrd.cli.main import cytomrd
 from cytomrd.errors import SamplesheetError
+from cytomrd.gating.fit import CutDecision
+from cytomrd.panel.library import read_panel
+from cytomrd.run import car_nk_sample
 from cytomrd.simulate import LAWS, Blood, draw_donor, simulate_blood
 
 BEADS = {"beads_per_tube": 50_000, "bead_lot": "L1", "sample_volume_ul": 100}
@@ -154,3 +158,16 @@ def test_spread_of_spillover_is_not_measured_as_car(series):
     assert found["day3"]["status"] == "NOT_EVALUABLE"
     assert "CAR_SPREAD" in found["day3"]["flags"]
     assert found["day3"]["net_fraction"] == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "n_unsure", "codes"),
+    [("fitted", 50, []), ("fallback", 50, ["NK_CUT"]), ("fitted", 300, ["NK_DOUBTFUL"]),
+     ("fallback", 300, ["NK_CUT", "NK_DOUBTFUL"])],
+)  # fmt: skip
+def test_a_count_of_nk_cells_that_is_doubtful_says_so(status, n_unsure, codes):
+    counts = {"nk": 1_000, "nk_unsure": n_unsure}
+    cut = CutDecision("CD56", "CD56", "mixture", 0.65, 0.6, 0.7, status, "no valley between two peaks", 900)
+    file = SimpleNamespace(decisions=(cut,), count=counts.get, gates=counts.__contains__)
+    flags = car_nk_sample._doubts(file, read_panel("car-nk-bcma").car_nk)
+    assert [flag.split(":")[0] for flag in flags] == codes
