@@ -134,7 +134,7 @@ def standardise(tubes: Sequence[TubeCells], spec: MrdSpec) -> StandardView:
         selected = np.asarray(t.values, dtype=np.float64)[:, [t.markers.index(m) for m in own]]
         good = np.isfinite(selected).all(axis=1)
         if not good.all():
-            flags.append(f"NON_FINITE: {np.count_nonzero(~good)} plasma cells of tube {t.tube} were not judged")
+            flags.append(f"NON_FINITE: {np.count_nonzero(~good)} {spec.cell}s of tube {t.tube} were not judged")
         places = np.array([markers.index(m) for m in own])
         order = np.argsort(places)
         values.append(selected[good][:, order])
