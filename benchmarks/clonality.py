@@ -290,7 +290,7 @@ def report(options) -> None:
         "Two tubes of one marrow, N nucleated cells over both; normal plasma cells 0.02-0.5 % of them (0.02-2 % in "
         "those without a clone, with reactive CD19-/CD56+ cells up to 10 % of them). Laws named `(matrix)` are of "
         "`tests/simulated_plasma.py`, every marrow another donor; the rest are files behind fitted gates, "
-        f"{len({r['i'] % options.donors for r in results})} donors each. Seeds from {options.first_seed} on, used once."
+        f"{options.donors} donors each. Seeds from {options.first_seed} on, used once."
         " In-silico figures are not clinical concordance.",
         table(blank, negative_rows(results)),
         "By law:",

@@ -29,7 +29,8 @@ LEANING = 0.9
 STRAY_SHARE, STRAY_SD = 0.075, 3.0
 # With at least two events and this share of the other light chain, normal cells are looked for in a clone.
 IMPURE_EVENTS, IMPURE_SHARE = 2, 0.08
-MAX_CLONE_SHARE, ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 0.85, 1.3, 1.5, 12
+LEAST_CLONE_SHARE, MAX_CLONE_SHARE = 0.3, 0.85
+ALIKE_SPREAD, UNSEEN_SD, N_SEPARATE_STEPS = 1.3, 1.5, 12
 # A separation that leaves less of the clone than this part of what its light chains said is not believed.
 MIN_LEFT = 0.5
 
@@ -150,8 +151,7 @@ def separate_clones(
     mixture = replace(mixture, kappa=kappa)
     if not impure:
         return _with_strays(mixture.fit(blocks, N_SEPARATE_STEPS), list(verdicts))
-    share = np.array([min(verdicts[k].restriction.clone_share, MAX_CLONE_SHARE) for k in impure])
-    share[[verdicts[k].restriction.chain != clone_chain(verdicts, k) for k in impure]] = MIN_LEFT
+    share = np.array([_share_of_clone(verdicts[k].restriction, clone_chain(verdicts, k), ratio) for k in impure])
     weight = mixture.weight.copy()
     alike = _cells_alike(mixture, impure, share, blocks, ratio)
     weight[:, impure] *= share
@@ -190,6 +190,13 @@ def _with_strays(mixture: Mixture, verdicts: list[Verdict]) -> tuple[Mixture, li
         fixed=np.ones(len(mean), dtype=bool),
     )  # fmt: skip
     return join_components(mixture, strays), [*verdicts, *whose]
+
+
+def _share_of_clone(light: Restriction, chain: str, ratio: float) -> float:
+    """What the other light chain leaves of a cluster to the clone, if normal cells have it as often as elsewhere."""
+    other, usual = (light.n_lambda, 1.0 - ratio) if chain == "kappa" else (light.n_kappa, ratio)
+    left = 1.0 - other / max(light.n_evaluable * usual, 1.0)
+    return float(np.clip(left, LEAST_CLONE_SHARE, MAX_CLONE_SHARE))
 
 
 def _is_impure(light: Restriction, chain: str) -> bool:

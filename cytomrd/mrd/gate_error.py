@@ -12,7 +12,15 @@ from cytomrd.errors import QuantificationError
 from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.mrd.quantify import MrdResult
 
-__all__ = ["GateError95", "MovedTube", "count_moved", "interval_of_chain", "interval_with_gates", "label_newcomers"]
+__all__ = [
+    "RECOVERY_SD",
+    "GateError95",
+    "MovedTube",
+    "count_moved",
+    "interval_of_chain",
+    "interval_with_gates",
+    "label_newcomers",
+]
 
 Z95 = 1.959964
 # Relative SD of what gates keep of a clone, which no draw shows: cells that lie outside of every one of them.
