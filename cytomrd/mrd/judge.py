@@ -1,8 +1,9 @@
 """The rule that calls a cluster clonal, normal or indeterminate, and the facts it looks at.
 
-A cluster is clonal with at least two aberrancies and light-chain restriction, or with at least three aberrancies and
-light chains that agree. A cluster that is evidently polyclonal is normal. What is left and still suspicious is
-indeterminate. Never is anything called on one antigen, nor on the ratio of all plasma cells.
+A cluster is clonal with at least two aberrancies and light-chain restriction, with at least three aberrancies and light
+chains that agree, or with at least three where next to no normal cell is expected and light chains do not speak against
+it. Pieces of one phenotype are judged together too. A cluster that is evidently polyclonal is normal. What is left and
+still suspicious is indeterminate. Never is anything called on one antigen, nor on the ratio of all plasma cells.
 """
 
 from __future__ import annotations
