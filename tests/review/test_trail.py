@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 from worker_tasks import append_entries
 
 from cytomrd.errors import ReviewError, StaleEditError, TrailError
-from cytomrd.review.trail import GUARDS, NOTHING, Entry, Trail
+from cytomrd.review.trail import GUARDS, NOTHING, Trail
 
 WHO = {"who": "Ada", "sample_id": "S1"}
 
