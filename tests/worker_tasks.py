@@ -20,3 +20,14 @@ def die_once(mark: Path) -> str:
 
 def refuse(error: Exception) -> None:
     raise error
+
+
+def append_entries(path: str, who: str, n: int) -> None:
+    """Add entries to a review's trail."""
+    from pathlib import Path
+
+    from cytomrd.review.trail import Trail
+
+    trail = Trail(Path(path))
+    for i in range(n):
+        trail.append(who=who, sample_id=f"S{i % 3}", action="move", target=str(i))

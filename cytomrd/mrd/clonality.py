@@ -22,7 +22,7 @@ from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
 from cytomrd.panel import MrdSpec
 
-__all__ = ["CloneCalls", "ClusterSummary", "TubeCells", "call_clones"]
+__all__ = ["CloneCalls", "ClusterSummary", "JudgedCells", "TubeCells", "call_clones", "count_clones", "judge_cells"]
 
 # Events with a smaller probability of belonging do not add to a count.
 MIN_SHARE = 0.10
@@ -52,6 +52,8 @@ class ClusterSummary:
         What decided, in words.
     medians
         Marker to the cluster's centre on the transformed scale of the first tube that has it.
+    component
+        Its place among the components of the mixture; -1 where that is not known.
     """
 
     clone: int
@@ -61,6 +63,7 @@ class ClusterSummary:
     restriction: Restriction | None
     reason: str
     medians: Mapping[str, float]
+    component: int = -1
 
     @property
     def aberrancies(self) -> tuple[str, ...]:
@@ -139,37 +142,57 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     >>> calls.n_clonal("1"), calls.light_chain
     (0, '')
     """
+    return count_clones(judge_cells(tubes, spec, random_state=random_state))
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedCells:
+    """Plasma cells in clusters, each judged by the rule; ``mixture`` is None where there are too few for a cluster."""
+
+    view: StandardView
+    spec: MrdSpec
+    mixture: Mixture | None
+    verdicts: tuple[Verdict, ...]
+
+
+def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int = 0) -> JudgedCells:
+    """Find the clusters of a marrow's plasma cells and judge each; arguments as for :func:`call_clones`."""
     check_tubes(tubes, spec)
     view = standardise(tubes, spec)
-    flags = list(view.flags)
     if view.n_events < MIN_CLUSTER:
-        return _too_few(tubes, view, flags, spec.cell)
+        return JudgedCells(view, spec, None, ())
     blocks, aberrant = fitting_sample(view, random_state)
     mixture = fit_clusters(blocks, aberrant, random_state=random_state)
     mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
     join_subclones(mixture, verdicts, blocks)
     number_clones(mixture, verdicts, blocks)
     mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
+    return JudgedCells(view, spec, mixture, tuple(verdicts))
+
+
+def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:
+    """Label every event by the verdicts on the clusters; other ``verdicts`` than the rule's are a person's."""
+    view, mixture, cell = judged.view, judged.mixture, judged.spec.cell
+    if mixture is None:
+        return _too_few(view, cell)
+    verdicts = judged.verdicts if verdicts is None else verdicts
     labels, counts, unsure = _assign(mixture, verdicts, view)
     clusters = _summaries(mixture, verdicts, counts, view)
+    escapes = escape_flags(mixture, verdicts, counts.sum(axis=0), view, judged.spec)
     return CloneCalls(
-        tubes=tuple(t.tube for t in tubes),
+        tubes=tuple(t.tube for t in view.tubes),
         labels=labels,
         clusters=clusters,
         light_chain=_light_chain(clusters),
         kappa_lambda_ratio=_ratio(view, labels),
-        decided_by=_decided_by(clusters, view, spec.cell),
-        flags=(
-            *flags,
-            *_cluster_flags(clusters, spec.cell),
-            *escape_flags(mixture, verdicts, counts.sum(axis=0), view, spec),
-        ),
+        decided_by=_decided_by(clusters, view, cell),
+        flags=(*view.flags, *_cluster_flags(clusters, cell), *escapes),
         count_sd=float(np.sqrt(unsure)),
     )
 
 
 def _assign(
-    mixture: Mixture, verdicts: list[Verdict], view: StandardView
+    mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
     """Labels of all events, expected events by tube and component, and the variance of the clonal events' number.
 
@@ -210,7 +233,7 @@ def _summaries(mixture, verdicts, counts, view: StandardView) -> tuple[ClusterSu
             continue
         medians = {m: view.scales[c].transformed(float(mixture.mean[k, c])) for c, m in enumerate(view.markers)}
         n = tuple(float(c) for c in counts[:, k])
-        found.append(ClusterSummary(v.clone, v.call, n, v.antigens, v.restriction, v.reason, medians))
+        found.append(ClusterSummary(v.clone, v.call, n, v.antigens, v.restriction, v.reason, medians, k))
     rank = {"clonal": 0, "indeterminate": 1, "normal": 2, "not_plasma_cells": 3}
     return tuple(sorted(found, key=lambda c: (rank[c.call], c.clone, -sum(c.n_events))))
 
@@ -237,7 +260,7 @@ def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView, cell: st
     clonal = [c for c in clusters if c.call == "clonal"]
     if clonal:
         c = clonal[0]
-        return f"{', '.join(c.aberrancies)}: {c.reason}"
+        return f"{', '.join(c.aberrancies) or 'no aberrancy'}: {c.reason}"
     others = [c for c in clusters if c.call == "indeterminate"]
     if others:
         what = ", ".join(others[0].aberrancies) or "no aberrancy"
@@ -262,8 +285,9 @@ def _cluster_flags(clusters: Sequence[ClusterSummary], cell: str) -> list[str]:
     return flags
 
 
-def _too_few(tubes: Sequence[TubeCells], view: StandardView, flags: list[str], cell: str) -> CloneCalls:
-    labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in tubes)
-    flags.append(f"FEW_PLASMA_CELLS: {view.n_events} {cell}s in all tubes, too few to look for a clone")
+def _too_few(view: StandardView, cell: str) -> CloneCalls:
+    labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in view.tubes)
+    flag = f"FEW_PLASMA_CELLS: {view.n_events} {cell}s in all tubes, too few to look for a clone"
     reason = f"{view.n_events} {cell}s are too few for a cluster"
-    return CloneCalls(tuple(t.tube for t in tubes), labels, (), "", _ratio(view, labels), reason, tuple(flags))
+    tubes = tuple(t.tube for t in view.tubes)
+    return CloneCalls(tubes, labels, (), "", _ratio(view, labels), reason, (*view.flags, flag))

@@ -23,7 +23,7 @@ from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, t
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 
-__all__ = ["GatedFile", "gate_file", "rare_population", "without_time_gate"]
+__all__ = ["GatedFile", "gate_file", "gate_fitted", "rare_population", "without_time_gate"]
 
 MARGIN = "_upper_margin"
 
@@ -70,7 +70,9 @@ def gate_file(
             random_state=settings.random_state,
             n_threads=n_threads,
         )
-        gated = _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
+        gated = gate_fitted(
+            planned, panel, fitted, dataset=dataset, spillover=spillover, n_threads=n_threads, progress=progress
+        )
         if panel.mrd is None or gated.rare is None or not settings.gate_draws:
             return gated
         draws = draw_gates(
@@ -83,22 +85,32 @@ def gate_file(
         raise
 
 
-def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, n_threads: int, progress) -> GatedFile:
+def gate_fitted(
+    planned: PlannedFile,
+    panel: Panel,
+    fitted: FittedGates,
+    *,
+    dataset: FcsDataset,
+    spillover: Spillover | None,
+    drawn: bool = True,
+    n_threads: int = 1,
+    progress=None,
+) -> GatedFile:
+    """Apply fitted gates to all events of a file; without what is drawn and medians where not ``drawn``."""
     tube = panel.tube(planned.tube)
     rare = rare_population(panel)
     keep = (rare,) if rare in fitted.strategy.populations else ()
     axes = plot_axes(dataset, tube, fitted)
     strategy = _with_margin(fitted.strategy, dataset, axes)
-    time = time_axis(panel, dataset, fitted)
-    requests = plot_requests(panel, tube, fitted, {**axes, time.marker: time} if time else axes)
-    medians = [fitted.axes[marker] for marker in axes]
+    time = time_axis(panel, dataset, fitted) if drawn else None
+    requests = plot_requests(panel, tube, fitted, {**axes, time.marker: time} if time else axes) if drawn else ()
     gated = apply_gates(
         dataset,
         strategy,
         spillover=spillover,
         histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
-        medians=medians,
+        medians=[fitted.axes[marker] for marker in axes] if drawn else None,
         n_threads=n_threads,
         progress=progress,
     )
@@ -220,11 +232,8 @@ def _population_counts(panel, fitted, gated: GatedEvents, markers) -> tuple[Popu
             continue
         parent = fitted.strategy.parent_of(name)
         n = int(gated.n_events[index])
-        medians = {
-            marker: float(value)
-            for marker, value in zip(markers, gated.medians[index], strict=True)
-            if np.isfinite(value)
-        }
+        found = () if gated.medians is None else zip(markers, gated.medians[index], strict=True)
+        medians = {marker: float(value) for marker, value in found if np.isfinite(value)}
         counts.append(
             PopulationCount(
                 population=name,
