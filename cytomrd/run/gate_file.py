@@ -22,6 +22,7 @@ from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
+from cytomrd.run.tube_quality import tube_quality
 
 __all__ = ["GatedFile", "gate_file", "gate_fitted", "rare_population", "without_time_gate"]
 
@@ -142,6 +143,7 @@ def gate_fitted(
         cytometer=dataset.keywords.get("$CYT", ""),
         cytometer_serial=dataset.keywords.get("$CYTSN", ""),
         acquired_at=acquisition_time(dataset.keywords),
+        quality=tube_quality(dataset, fitted, spillover, axes, time, cells),
     )
     cuts = {d.name: d.value for d in fitted.decisions if d.value is not None}
     return GatedFile(result, cells, cells_without_qc if cells_without_qc is not None else cells, cuts)

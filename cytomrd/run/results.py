@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ __all__ = [
     "write_sample_files",
     "write_tables",
 ]
+
+# File systems take 255 bytes of a name, and some names are made of a sample and a tube.
+MAX_FOLDER_NAME = 120
 
 Table = tuple[tuple[Column, ...], list[dict[str, object]]]
 
@@ -65,6 +69,9 @@ def safe_name(sample_id: str) -> str:
     'S01%2FBM'
     """
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else f"%{ord(c):02X}" for c in sample_id)
+    if len(kept) > MAX_FOLDER_NAME:
+        # Of a long id in another script the code points no longer fit: its hash tells it from others that begin alike.
+        return kept[: MAX_FOLDER_NAME - 17] + "-" + sha256(sample_id.encode("utf-8", "replace")).hexdigest()[:16]
     return kept if kept.strip(". ") else "".join(f"%{ord(c):02X}" for c in sample_id)
 
 
