@@ -1,5 +1,8 @@
 """Carrying out a plan: controls first, then every sample over the workers, each sealed as it ends.
 
+Then those samples once more whose own evidence for a cut is weak and to which the others lend theirs
+(:mod:`cytomrd.run.borrowing`).
+
 A sample that was sealed before, from the same content, is kept. A sample that fails is boxed with its reason and the
 others go on. What is drawn together over samples is decided afterwards, in the order of the plan
 (:mod:`cytomrd.run.finish`), so neither the number of workers nor an interruption changes a result.
@@ -10,13 +13,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytomrd.run.blanks import Blank
+from cytomrd.run.borrowing import find_borrowed
 from cytomrd.run.car_nk_sample import SubjectControl, subject_control
 from cytomrd.run.gate_draws import spillover_files
-from cytomrd.run.gate_sample import SampleJob, content_of, gate_sample, made_from
+from cytomrd.run.gate_sample import SampleJob, content_of, described, gate_sample, made_from
 from cytomrd.run.memory import refusal
 from cytomrd.run.plan import PlannedSample, RunPlan
 from cytomrd.run.sealed import SealedSample, clear_unsealed, find_sealed
@@ -32,12 +36,21 @@ log = logging.getLogger("cytomrd")
 
 @dataclass(frozen=True, eq=False)
 class GatedRun:
-    """A plan carried out: each sample sealed or failed, and what was done again because something changed."""
+    """A plan carried out: each sample sealed or failed, and what was done again because something changed.
+
+    ``by_itself`` is what came of each sample before it borrowed from others.
+    """
 
     plan: RunPlan
     settings: RunSettings
     samples: tuple[SealedSample | Failed, ...]
     redone: tuple[str, ...] = ()
+    by_itself: tuple[SealedSample | Failed, ...] = ()
+
+    @property
+    def folders(self) -> set[Path]:
+        """The sealed folders that a later run goes on from."""
+        return {s.folder for s in (*self.samples, *self.by_itself) if isinstance(s, SealedSample)}
 
     @property
     def pairs(self) -> Iterator[tuple[PlannedSample, SealedSample | Failed]]:
@@ -49,7 +62,7 @@ class GatedRun:
         """The run's negative marrows, by panel: what the limit of blank is made from."""
         blanks: dict[str, list[Blank]] = {}
         for planned, sealed in self.pairs:
-            if planned.role == "negative" and isinstance(sealed, SealedSample) and sealed.summary:
+            if planned.role == "negative" and isinstance(sealed, SealedSample) and "about" in sealed.summary:
                 row, about = planned.files[0].row, sealed.summary["about"]
                 blank = Blank(
                     sample_id=planned.sample_id,
@@ -123,24 +136,67 @@ def gate_plan(
         if isinstance(control := controls.get(sample.control_files), Failed):
             end(sample, Failed((f"its control ({', '.join(sample.control_files)}): {control}",)), "failed")
     left = [s for s in to_do if s.sample_id not in found]
-    # Workers without a sample of their own help to read and gate those there are.
-    n_threads = max(1, pool.size // max(1, len(left))) if pool.is_local else 1
-    tasks = _sample_tasks(left, plan, settings, store, controls, n_threads)
+    tasks = _sample_tasks(left, plan, settings, store, controls, _threads_each(pool, len(left)))
 
     def take(task: Task, result: SealedSample | Failed) -> None:
         end(task.key, result, "failed" if isinstance(result, Failed) else "gated")
 
     run_tasks(tasks, pool, take)
-    return GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone)
+    return _with_borrowed(GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone), store,
+                          pool=pool, controls=controls, force=force)  # fmt: skip
 
 
-def _sample_tasks(samples: list[PlannedSample], plan, settings, store, controls, n_threads: int) -> Iterator[Task]:
+def _sample_tasks(
+    samples: list[PlannedSample], plan, settings, store, controls, n_threads: int, borrowed=None
+) -> Iterator[Task]:
     """The largest first, so that none is left over for one worker at the end."""
     for sample in sorted(samples, key=lambda s: -sum(f.n_events for f in s.files)):
         panel = plan.panels[sample.files[0].panel_id]
         control = controls.get(sample.control_files)
-        job = SampleJob(sample, panel, settings, plan.folder, store, control, n_threads)
+        lent = (borrowed or {}).get(sample.sample_id, {})
+        job = SampleJob(sample, panel, settings, plan.folder, store, control, lent, n_threads)
         yield Task(sample, gate_sample, (job,))
+
+
+def _with_borrowed(run: GatedRun, store: Path, *, pool: Pool, controls, force: bool) -> GatedRun:
+    """Gate again, with what the others lend, the samples whose own evidence for a cut is weak."""
+    found = {s.sample_id: result for s, result in run.pairs}
+    borrowed = find_borrowed(run.plan, found)
+    known = {} if force else find_sealed(store)
+    to_do, redone = [], []
+    for sample in run.plan.samples:
+        if sample.sample_id not in borrowed:
+            continue
+        alone, lent = found[sample.sample_id], described(borrowed[sample.sample_id])
+        before = []
+        if isinstance(alone, SealedSample):
+            before = [s for s in known.get(sample.sample_id, ()) if s.made_from | {"borrowed": {}} == alone.made_from]
+        same = [s for s in before if s.made_from["borrowed"] == lent and s.is_whole]
+        if same:
+            found[sample.sample_id] = same[0]
+            continue
+        to_do.append(sample)
+        if any(s.made_from["borrowed"] for s in before):
+            redone.append(f"{sample.sample_id}: gated again: what other samples lend to it changed")
+    for line in redone:
+        log.warning("%s", line)
+    missing = [s for s in to_do if s.control_files not in controls]
+    controls = controls | _subject_controls(missing, run.plan, run.settings, pool)
+    n_threads = _threads_each(pool, len(to_do))
+    tasks = _sample_tasks(to_do, run.plan, run.settings, store, controls, n_threads, borrowed)
+
+    def take(task: Task, result: SealedSample | Failed) -> None:
+        found[task.key.sample_id] = result
+        log.info("%s gated again with cuts borrowed from other samples", task.key.sample_id)
+
+    run_tasks(tasks, pool, take)
+    samples = tuple(found[s.sample_id] for s in run.plan.samples)
+    return replace(run, samples=samples, redone=(*run.redone, *redone), by_itself=run.samples)
+
+
+def _threads_each(pool: Pool, n_samples: int) -> int:
+    """Workers without a sample of their own help to read and gate those there are."""
+    return max(1, pool.size // max(1, n_samples)) if pool.is_local else 1
 
 
 def _subject_controls(
@@ -174,7 +230,7 @@ def _kept(plan: RunPlan, settings: RunSettings, store: Path) -> tuple[dict[str, 
                 redone.append(f"{sample.sample_id}: gated again, its stored result was damaged")
             else:
                 changes = ", ".join(_changes(sealed[sample.sample_id][-1].made_from, wanted))
-                redone.append(f"{sample.sample_id}: gated again: {changes}")
+                redone.append(f"{sample.sample_id}: gated again: {changes or 'its result by itself is lost'}")
     return kept, tuple(redone)
 
 

@@ -11,7 +11,7 @@ from cytomrd.errors import CytomrdError
 from cytomrd.fcs.acquired import acquisition_time
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
 from cytomrd.gating.apply import Compartment, GatedEvents, apply_gates, transform_events
-from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
+from cytomrd.gating.fit import BorrowedCut, ControlCut, FittedGates, fit_gates
 from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
@@ -53,6 +53,7 @@ def gate_file(
     folder,
     *,
     controls: Mapping[str, ControlCut] | None = None,
+    borrowed: Mapping[str, BorrowedCut] | None = None,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
@@ -66,7 +67,8 @@ def gate_file(
             planned.tube,
             match=planned.match,
             spillover=spillover,
-            controls=controls or {},
+            controls=controls,
+            borrowed=borrowed,
             random_state=settings.random_state,
             n_threads=n_threads,
         )

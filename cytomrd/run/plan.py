@@ -24,7 +24,10 @@ SKIPPED_ROLES = ("single_stain", "unstained")
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated."""
+    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated.
+
+    ``instrument`` is the cytometer with its serial number, as far as the file names them.
+    """
 
     row: SampleRow
     path: Path
@@ -34,6 +37,7 @@ class PlannedFile:
     n_events: int = 0
     n_channels: int = 0
     error: str | None = None
+    instrument: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,9 @@ def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: b
             panel, tube, match = recognise_panel(candidates, dataset.detectors, dataset.markers)
     except (CytomrdError, OSError) as error:
         return PlannedFile(row, path, error=f"{type(error).__name__}: {error}")
-    return PlannedFile(row, path, panel.id, tube.id, match, dataset.n_events, dataset.n_channels)
+    instrument = " ".join(filter(None, (dataset.keywords.get(key, "") for key in ("$CYT", "$CYTSN"))))
+    size = {"n_events": dataset.n_events, "n_channels": dataset.n_channels}
+    return PlannedFile(row, path, panel.id, tube.id, match, **size, instrument=instrument)
 
 
 def _panel(folder: Path, name: str, panels: dict[str, Panel]) -> Panel:

@@ -1,5 +1,6 @@
 """Data-driven gates: a panel and a sample in, plain geometric gates with their evidence out."""
 
+from cytomrd.gating.fit.borrow import BorrowedCut, CutEvidence, cut_evidence, pool_cuts
 from cytomrd.gating.fit.controls import fit_control_cut
 from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
 from cytomrd.gating.fit.density import Counts, count_events, find_valley, main_peak
@@ -10,11 +11,14 @@ from cytomrd.gating.fit.tree import fit_gates
 from cytomrd.gating.fit.widths import logicle_width
 
 __all__ = [
+    "BorrowedCut",
     "ControlCut",
     "Counts",
     "CutDecision",
+    "CutEvidence",
     "FittedGates",
     "count_events",
+    "cut_evidence",
     "find_valley",
     "fit_control_cut",
     "fit_cut",
@@ -23,4 +27,5 @@ __all__ = [
     "fit_singlets",
     "logicle_width",
     "main_peak",
+    "pool_cuts",
 ]

@@ -52,8 +52,8 @@ class CutDecision:
     name, marker
         Of the panel's cut.
     method
-        How the value came about: ``"valley"``, ``"tail"``, ``"mixture"``, ``"quantile"``, ``"control"`` or
-        ``"fixed"``.
+        How the value came about: ``"valley"``, ``"tail"``, ``"mixture"``, ``"quantile"``, ``"control"``,
+        ``"fixed"`` or ``"borrowed"`` (from other samples).
     value, low, high
         The cut and its 95 % bootstrap interval on the transformed scale; None without a call.
     status
@@ -364,7 +364,6 @@ def _no_call(spec: CutSpec, counts: Counts, why: str) -> CutDecision:
 def _decision(spec, method, value, low, high, status, reason, counts) -> CutDecision:
     if value is not None:
         value, low, high = float(value), float(min(low, value)), float(max(high, value))
-    n_above = 0 if value is None else int(counts.bins[value <= GRID].sum())
     return CutDecision(
         name=spec.name,
         marker=spec.marker,
@@ -375,9 +374,15 @@ def _decision(spec, method, value, low, high, status, reason, counts) -> CutDeci
         status=status,
         reason=reason,
         n_events=counts.n_within,
-        n_smaller=min(n_above, counts.n_within - n_above) if value is not None else 0,
+        n_smaller=smaller_side(counts, value) if value is not None else 0,
         on=spec.on,
     )
+
+
+def smaller_side(counts: Counts, value: float) -> int:
+    """Events on the less populous side of a cut."""
+    n_above = int(counts.bins[value <= GRID].sum())
+    return min(n_above, counts.n_within - n_above)
 
 
 def _resampled(counts: Counts, rng: np.random.Generator, n: int = N_BOOTSTRAP) -> np.ndarray:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cytomrd.errors import CytomrdError, GateError
+from cytomrd.gating.fit.borrow import BorrowedCut, borrow_cut
 from cytomrd.gating.fit.controls import control_decision
 from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
 from cytomrd.gating.fit.debris import Stain, fit_cells
-from cytomrd.gating.fit.density import MIN_SIDE_EVENTS
+from cytomrd.gating.fit.density import MIN_SIDE_EVENTS, Counts
 from cytomrd.gating.fit.ellipse import fit_ellipse
 from cytomrd.gating.fit.result import FittedGates
 from cytomrd.gating.fit.sampling import EventSource, read_sample
@@ -69,6 +70,7 @@ class _Fit:
     source: EventSource
     axes: Axes
     controls: Mapping[str, ControlCut]
+    borrowed: Mapping[str, BorrowedCut]
     random_state: int
     gates: list[Gate] = field(default_factory=list)
     decisions: dict[str, CutDecision] = field(default_factory=dict)
@@ -103,13 +105,14 @@ def fit_gates(
     match,
     spillover: Spillover | None,
     controls: Mapping[str, ControlCut] | None = None,
+    borrowed: Mapping[str, BorrowedCut] | None = None,
     random_state: int = 0,
     n_threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> FittedGates:
     """Turn a panel's data-driven gates into plain gates for one file.
 
-    The result depends on the file, the panel, the controls and ``random_state`` alone.
+    The result depends on the file, the panel, the controls, what is borrowed and ``random_state`` alone.
 
     Parameters
     ----------
@@ -124,6 +127,8 @@ def fit_gates(
         The matrix to compensate with, or None.
     controls
         Cut name to a cut from a control sample, for cuts of method ``control``.
+    borrowed
+        Cut name to where other samples have it, used where this sample's own evidence is weak.
     random_state
         Seed of the bootstrap intervals.
     n_threads
@@ -148,7 +153,8 @@ def fit_gates(
     if progress is not None:
         progress(dataset.n_events)
     axes = fit_axes(tube, match.detector_of, dataset, sample, spillover)
-    fit = _Fit(panel, tube, EventSource(dataset, spillover, sample, n_threads), axes, controls or {}, random_state)
+    source = EventSource(dataset, spillover, sample, n_threads)
+    fit = _Fit(panel, tube, source, axes, controls or {}, borrowed or {}, random_state)
     fit.notes.extend(axes.notes)
     fit.silent = _silent_channels(tube, axes, dataset.detectors, sample)
     fit.notes.extend(f"{marker} recorded nothing: {why}; it is not used" for marker, why in fit.silent.items())
@@ -433,14 +439,23 @@ def _fit_one(fit: _Fit, cut: CutSpec) -> CutDecision:
             return decision
     if cut.on != ROOT and cut.on not in fit.strategy.populations:
         raise _Missing(f"cut {cut.name!r} is fitted on {cut.on!r}, which this tube does not gate", excludes=False)
+    decision, counts = _fit_own(fit, cut, axis)
+    others = fit.borrowed.get(cut.name)
+    if others is None:
+        return decision
+    return borrow_cut(cut, decision, counts, others=others, transform=fit.axes.transforms.get(axis.transform))
+
+
+def _fit_own(fit: _Fit, cut: CutSpec, axis: Dimension) -> tuple[CutDecision, Counts]:
+    """What the sample itself says of a cut, and the events it says it by."""
     source, strategy = fit.source, fit.strategy
     ancestors = _Ancestors(fit, cut.on, axis)
     counts = source.counts(cut.on, axis, strategy)
     decision = fit_cut(cut, counts, ancestors=ancestors, random_state=fit.random_state)
     if source.is_complete or cut.method != "valley" or decision.n_events < MIN_SIDE_EVENTS:
-        return decision
+        return decision, counts
     if decision.status == "fitted" and decision.n_smaller >= MIN_SIDE_EVENTS:
-        return decision
+        return decision, counts
     # The sample shows too few events on one side: every event of the file may show the valley.
     others = tuple(
         fit.axes.dimensions[c.marker]
@@ -448,7 +463,7 @@ def _fit_one(fit: _Fit, cut: CutSpec) -> CutDecision:
         if c.on == cut.on and c.method == "valley" and c.marker in fit.axes.dimensions
     )
     counts = source.full_counts(cut.on, axis, strategy, others)
-    return fit_cut(cut, counts, ancestors=ancestors, random_state=fit.random_state)
+    return fit_cut(cut, counts, ancestors=ancestors, random_state=fit.random_state), counts
 
 
 @dataclass(frozen=True)
