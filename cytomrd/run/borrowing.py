@@ -13,13 +13,11 @@ from dataclasses import asdict, dataclass
 from cytomrd.gating.fit import BorrowedCut, CutEvidence, cut_evidence, pool_cuts
 from cytomrd.panel import Panel
 from cytomrd.run.model import FileResult
-from cytomrd.run.plan import PlannedFile, PlannedSample, RunPlan
+from cytomrd.run.plan import SERIES_ROLES, PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.sealed import SealedSample
 from cytomrd.run.workers import Failed
 
 __all__ = ["Borrowed", "evidence_of", "find_borrowed"]
-
-LENDING_ROLES = ("sample", "pre_infusion", "negative")
 
 Borrowed = Mapping[str, Mapping[str, BorrowedCut]]
 """File to cut to what is borrowed for it."""
@@ -41,7 +39,7 @@ class _Known:
 
 def evidence_of(file: FileResult, panel: Panel) -> dict[str, dict]:
     """What a tube knows of each cut, to be sealed; nothing where its count of cells is in doubt."""
-    if file.qc.doubts or file.row.role not in LENDING_ROLES:
+    if file.qc.doubts or file.row.role not in SERIES_ROLES:
         return {}
     specs = {c.name: c for c in panel.cuts}
     found = {}
@@ -70,7 +68,7 @@ def find_borrowed(plan: RunPlan, gated: Mapping[str, SealedSample | Failed]) -> 
 def _known(plan: RunPlan, gated: Mapping[str, SealedSample | Failed]) -> Iterator[_Known]:
     for sample in plan.samples:
         result = gated[sample.sample_id]
-        if sample.role not in LENDING_ROLES or any(f.error for f in sample.files):
+        if sample.role not in SERIES_ROLES or any(f.error for f in sample.files):
             continue
         for file in sample.files:
             if isinstance(result, Failed):

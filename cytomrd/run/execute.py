@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cytomrd.run.blanks import Blank
-from cytomrd.run.borrowing import find_borrowed
+from cytomrd.run.borrowing import Borrowed, find_borrowed
 from cytomrd.run.car_nk_sample import SubjectControl, subject_control
 from cytomrd.run.gate_draws import spillover_files
 from cytomrd.run.gate_sample import SampleJob, content_of, described, gate_sample, made_from
 from cytomrd.run.memory import refusal
 from cytomrd.run.plan import PlannedSample, RunPlan
 from cytomrd.run.sealed import SealedSample, clear_unsealed, find_sealed
+from cytomrd.run.series_scales import SeriesScales, first_visit_scales
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.workers import Failed, Pool, Task, run_tasks
 
@@ -131,47 +132,59 @@ def gate_plan(
             end(sample, kept[sample.sample_id], "kept")
         else:
             to_do.append(sample)
-    controls = _subject_controls(to_do, plan, settings, pool)
-    for sample in to_do:
-        if isinstance(control := controls.get(sample.control_files), Failed):
-            end(sample, Failed((f"its control ({', '.join(sample.control_files)}): {control}",)), "failed")
-    left = [s for s in to_do if s.sample_id not in found]
-    tasks = _sample_tasks(left, plan, settings, store, controls, _threads_each(pool, len(left)))
 
-    def take(task: Task, result: SealedSample | Failed) -> None:
-        end(task.key, result, "failed" if isinstance(result, Failed) else "gated")
+    def take(sample: PlannedSample, result: SealedSample | Failed) -> None:
+        end(sample, result, "failed" if isinstance(result, Failed) else "gated")
 
-    run_tasks(tasks, pool, take)
-    return _with_borrowed(GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone), store,
-                          pool=pool, controls=controls, force=force)  # fmt: skip
+    _gate_samples(to_do, plan, settings, store, pool=pool, take=take)
+    alone = GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone)
+    return _with_borrowed(alone, store, pool=pool, force=force)
 
 
-def _sample_tasks(
-    samples: list[PlannedSample], plan, settings, store, controls, n_threads: int, borrowed=None
-) -> Iterator[Task]:
-    """The largest first, so that none is left over for one worker at the end."""
+def _gate_samples(
+    samples: list[PlannedSample],
+    plan: RunPlan,
+    settings: RunSettings,
+    store: Path,
+    *,
+    pool: Pool,
+    take: Callable[[PlannedSample, SealedSample | Failed], None],
+    borrowed: Mapping[str, Borrowed] | None = None,
+) -> None:
+    """Gate samples with what their series share, the largest first: none is left over for one worker at the end."""
+    controls = _subject_controls(samples, plan, settings, pool)
+    scales = _first_visits(samples, plan, settings, pool)
+    # Workers without a sample of their own help to read and gate those there are.
+    n_threads = max(1, pool.size // max(1, len(samples))) if pool.is_local else 1
+    tasks = []
     for sample in sorted(samples, key=lambda s: -sum(f.n_events for f in s.files)):
-        panel = plan.panels[sample.files[0].panel_id]
         control = controls.get(sample.control_files)
-        lent = (borrowed or {}).get(sample.sample_id, {})
-        job = SampleJob(sample, panel, settings, plan.folder, store, control, lent, n_threads)
-        yield Task(sample, gate_sample, (job,))
+        first = {f.row.file: scales[f.row.file] for f in sample.first_visit.values()}
+        failed = [f"the first visit ({name}): {s}" for name, s in first.items() if isinstance(s, Failed)]
+        if isinstance(control, Failed):
+            failed.append(f"its control ({', '.join(sample.control_files)}): {control}")
+        if failed:
+            take(sample, Failed(tuple(failed)))
+            continue
+        panel, lent = plan.panels[sample.files[0].panel_id], (borrowed or {}).get(sample.sample_id, {})
+        job = SampleJob(sample, panel, settings, plan.folder, store, control, first, lent, n_threads)
+        tasks.append(Task(sample, gate_sample, (job,)))
+    run_tasks(tasks, pool, lambda task, result: take(task.key, result))
 
 
-def _with_borrowed(run: GatedRun, store: Path, *, pool: Pool, controls, force: bool) -> GatedRun:
+def _with_borrowed(alone: GatedRun, store: Path, *, pool: Pool, force: bool) -> GatedRun:
     """Gate again, with what the others lend, the samples whose own evidence for a cut is weak."""
-    found = {s.sample_id: result for s, result in run.pairs}
-    borrowed = find_borrowed(run.plan, found)
+    found = {s.sample_id: result for s, result in alone.pairs}
+    borrowed = find_borrowed(alone.plan, found)
     known = {} if force else find_sealed(store)
     to_do, redone = [], []
-    for sample in run.plan.samples:
+    for sample in alone.plan.samples:
         if sample.sample_id not in borrowed:
             continue
-        alone, lent = found[sample.sample_id], described(borrowed[sample.sample_id])
-        before = []
-        if isinstance(alone, SealedSample):
-            before = [s for s in known.get(sample.sample_id, ()) if s.made_from | {"borrowed": {}} == alone.made_from]
-        same = [s for s in before if s.made_from["borrowed"] == lent and s.is_whole]
+        own = found[sample.sample_id]
+        before = known.get(sample.sample_id, ()) if isinstance(own, SealedSample) else ()
+        before = [s for s in before if s.made_from | {"borrowed": {}} == own.made_from]
+        same = [s for s in before if s.made_from["borrowed"] == described(borrowed[sample.sample_id]) and s.is_whole]
         if same:
             found[sample.sample_id] = same[0]
             continue
@@ -180,23 +193,14 @@ def _with_borrowed(run: GatedRun, store: Path, *, pool: Pool, controls, force: b
             redone.append(f"{sample.sample_id}: gated again: what other samples lend to it changed")
     for line in redone:
         log.warning("%s", line)
-    missing = [s for s in to_do if s.control_files not in controls]
-    controls = controls | _subject_controls(missing, run.plan, run.settings, pool)
-    n_threads = _threads_each(pool, len(to_do))
-    tasks = _sample_tasks(to_do, run.plan, run.settings, store, controls, n_threads, borrowed)
 
-    def take(task: Task, result: SealedSample | Failed) -> None:
-        found[task.key.sample_id] = result
-        log.info("%s gated again with cuts borrowed from other samples", task.key.sample_id)
+    def take(sample: PlannedSample, result: SealedSample | Failed) -> None:
+        found[sample.sample_id] = result
+        log.info("%s gated again with cuts borrowed from other samples", sample.sample_id)
 
-    run_tasks(tasks, pool, take)
-    samples = tuple(found[s.sample_id] for s in run.plan.samples)
-    return replace(run, samples=samples, redone=(*run.redone, *redone), by_itself=run.samples)
-
-
-def _threads_each(pool: Pool, n_samples: int) -> int:
-    """Workers without a sample of their own help to read and gate those there are."""
-    return max(1, pool.size // max(1, n_samples)) if pool.is_local else 1
+    _gate_samples(to_do, alone.plan, alone.settings, store, pool=pool, take=take, borrowed=borrowed)
+    samples = tuple(found[s.sample_id] for s in alone.plan.samples)
+    return replace(alone, samples=samples, redone=(*alone.redone, *redone), by_itself=alone.samples)
 
 
 def _subject_controls(
@@ -210,12 +214,26 @@ def _subject_controls(
     return found
 
 
+def _first_visits(
+    samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool
+) -> dict[str, SeriesScales | Failed]:
+    """By file, the scales of each first visit of a series."""
+    wanted = {f.row.file: f for s in samples for f in s.first_visit.values()}
+    found: dict[str, SeriesScales | Failed] = {}
+    tasks = [
+        Task(name, first_visit_scales, (f, plan.panels[f.panel_id], settings, plan.folder))
+        for name, f in wanted.items()
+    ]
+    run_tasks(tasks, pool, lambda task, scales: found.update({task.key: scales}))
+    return found
+
+
 def _kept(plan: RunPlan, settings: RunSettings, store: Path) -> tuple[dict[str, SealedSample], tuple[str, ...]]:
     """Samples that are sealed from the same content, and for each of the others that was sealed what changed."""
     sealed = find_sealed(store)
     known = [s for s in plan.samples if s.sample_id in sealed and not any(f.error for f in s.files)]
     # Hashing releases the interpreter's lock; a file is read once, however many samples it is the control of.
-    paths = dict.fromkeys(f.path for s in known for f in (*s.files, *s.controls))
+    paths = dict.fromkeys(f.path for s in known for f in (*s.files, *s.controls, *s.first_visit.values()))
     paths |= dict.fromkeys(spillover_files(settings, plan.folder))
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
         content = dict(zip(paths, threads.map(content_of, paths), strict=True))
@@ -239,7 +257,7 @@ def _changes(before: Mapping, now: Mapping) -> Iterator[str]:
     for name in ("cytomrd", "settings", "panel"):
         if before.get(name) != now[name]:
             yield {"cytomrd": "another version", "settings": "other settings", "panel": "another panel"}[name]
-    for name, words in (("files", "file"), ("controls", "control")):
+    for name, words in (("files", "file"), ("controls", "control"), ("scales", "first visit")):
         earlier = {f["file"]: f for f in before.get(name, ())}
         for file in now[name]:
             if earlier.get(file["file"]) != file:

@@ -20,6 +20,7 @@ from cytomrd.run.gate_draws import GateDraws, draw_gates
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
+from cytomrd.run.series_scales import SeriesScales
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 
@@ -54,6 +55,7 @@ def gate_file(
     *,
     controls: Mapping[str, ControlCut] | None = None,
     borrowed: Mapping[str, BorrowedCut] | None = None,
+    series: SeriesScales | None = None,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
@@ -69,9 +71,12 @@ def gate_file(
             spillover=spillover,
             controls=controls,
             borrowed=borrowed,
+            series=series.scales if series is not None else None,
             random_state=settings.random_state,
             n_threads=n_threads,
         )
+        if series is not None:
+            fitted = replace(fitted, notes=(series.note, *fitted.notes))
         gated = _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
         if panel.mrd is None or gated.rare is None or not settings.gate_draws:
             return gated

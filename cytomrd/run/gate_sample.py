@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from cytomrd.run.plan import PlannedFile, PlannedSample
 from cytomrd.run.records import read_record, write_record
 from cytomrd.run.results import write_sample_files
 from cytomrd.run.sealed import SealedSample, file_sha256, seal_sample
+from cytomrd.run.series_scales import SeriesScales
 from cytomrd.run.settings import RunSettings
 
 __all__ = [
@@ -47,7 +48,10 @@ class GatedSample:
 
 @dataclass(frozen=True, eq=False)
 class SampleJob:
-    """What a worker is told: the sample, how to gate it, what others lend to it, and where to seal it."""
+    """What a worker is told: the sample, how to gate it, what others lend to it, and where to seal it.
+
+    ``scales`` are those of first visits, by their file.
+    """
 
     sample: PlannedSample
     panel: Panel
@@ -55,6 +59,7 @@ class SampleJob:
     folder: Path
     store: Path
     control: SubjectControl | None = None
+    scales: Mapping[str, SeriesScales] = field(default_factory=dict)
     borrowed: Borrowed = field(default_factory=dict)
     n_threads: int = 1
 
@@ -69,6 +74,7 @@ def gate_sample(job: SampleJob) -> SealedSample:
         files = label_cells(files, clones)
     sample = GatedSample(files, clones, job.control)
     contents = {f.row.file: f.sha256 for f in files} | dict(job.control.contents if job.control is not None else {})
+    contents |= {s.file: s.sha256 for s in job.scales.values() if s.sha256}
     read = {job.folder / name: sha256 for name, sha256 in contents.items()}
     origin = made_from(job.sample, job.panel, job.settings, job.folder, lambda p: read.get(p) or content_of(p))
     origin |= {"borrowed": described(job.borrowed)}
@@ -83,6 +89,7 @@ def _gate_tubes(job: SampleJob) -> list[GatedFile]:
     side_by_side = min(n_tubes, job.n_threads)
 
     def gate(file: PlannedFile) -> GatedFile:
+        first = job.sample.first_visit.get(file.row.file)
         n_threads = max(1, job.n_threads // side_by_side)
         return gate_file(
             file,
@@ -91,6 +98,7 @@ def _gate_tubes(job: SampleJob) -> list[GatedFile]:
             job.folder,
             controls=controls,
             borrowed=job.borrowed.get(file.row.file),
+            series=job.scales[first.row.file] if first is not None else None,
             n_threads=n_threads,
         )
 
@@ -137,6 +145,7 @@ def made_from(
         "controls": [
             {"file": f.row.file, "role": f.row.role, "sha256": sha256_of(f.path)} for f in sample.controls
         ],
+        "scales": [{"file": f.row.file, "sha256": sha256_of(f.path)} for f in sample.first_visit.values()],
         "borrowed": {},
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ Nothing is computed here but headers; ``cytomrd gate --dry-run`` shows this and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytomrd.errors import CytomrdError, PanelError, RunError
@@ -16,9 +16,11 @@ from cytomrd.panel.library import list_panels, read_panel
 from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
-__all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
+__all__ = ["SERIES_ROLES", "PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
 
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+SERIES_ROLES = ("sample", "pre_infusion", "negative")
+"""Roles of a subject's own specimens, stained in full."""
 SKIPPED_ROLES = ("single_stain", "unstained")
 
 
@@ -42,12 +44,16 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class PlannedSample:
-    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold."""
+    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold.
+
+    ``first_visit`` is, by file, for each later tube of a subject's series the one that began it and gives its scales.
+    """
 
     sample_id: str
     assay: str
     files: tuple[PlannedFile, ...]
     controls: tuple[PlannedFile, ...] = ()
+    first_visit: Mapping[str, PlannedFile] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
@@ -179,7 +185,8 @@ def _group(files: list[PlannedFile], panels: Mapping[str, Panel]) -> tuple[Plann
             tubes = [replace(f, error=f.error or why) for f in tubes]
         assay = panels[used[0]].assay if used else "phenotype"
         controls = _controls(tubes[0], used[0], files) if assay == "car_nk" else ()
-        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls))
+        first = {tube.row.file: of for tube in tubes if (of := _first_visit(tube, files)) is not None}
+        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls, first))
     return tuple(samples)
 
 
@@ -195,3 +202,19 @@ def _controls(of: PlannedFile, panel_id: str, files: list[PlannedFile]) -> tuple
         and (f.row.role != "pre_infusion" or (subject and f.row.subject_id == subject))
     ]
     return tuple(sorted(usable, key=lambda f: (CONTROL_ROLES.index(f.row.role), f.row.subject_id != subject)))
+
+
+def _first_visit(of: PlannedFile, files: list[PlannedFile]) -> PlannedFile | None:
+    """The file that begins a tube's series: of its subject, panel, tube and instrument; None where it is the first.
+
+    Days order a series, and where they are not given the samplesheet does.
+    """
+
+    def kind(file: PlannedFile) -> tuple:
+        return file.row.subject_id, file.panel_id, file.tube, file.instrument
+
+    if not of.row.subject_id or of.match is None or of.row.role not in SERIES_ROLES:
+        return None
+    series = [f for f in files if f.match is not None and f.row.role in SERIES_ROLES and kind(f) == kind(of)]
+    first = min(series, key=lambda f: (f.row.day is None, f.row.day or 0.0, f.row.row))
+    return None if first is of or first.row.sample_id == of.row.sample_id else first

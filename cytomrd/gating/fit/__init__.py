@@ -7,7 +7,7 @@ from cytomrd.gating.fit.density import Counts, count_events, find_valley, main_p
 from cytomrd.gating.fit.ellipse import fit_ellipse
 from cytomrd.gating.fit.result import FittedGates
 from cytomrd.gating.fit.singlets import fit_singlets
-from cytomrd.gating.fit.tree import fit_gates
+from cytomrd.gating.fit.tree import fit_gates, read_scales
 from cytomrd.gating.fit.widths import logicle_width
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "logicle_width",
     "main_peak",
     "pool_cuts",
+    "read_scales",
 ]

@@ -46,8 +46,9 @@ from cytomrd.panel import (
 )
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.time_qc import check_time
+from cytomrd.preprocess.transforms import Transform
 
-__all__ = ["fit_gates"]
+__all__ = ["fit_gates", "read_scales"]
 
 EVERYTHING = -1e30
 MIN_EVENTS = 50
@@ -106,13 +107,15 @@ def fit_gates(
     spillover: Spillover | None,
     controls: Mapping[str, ControlCut] | None = None,
     borrowed: Mapping[str, BorrowedCut] | None = None,
+    series: Mapping[str, Transform] | None = None,
     random_state: int = 0,
     n_threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> FittedGates:
     """Turn a panel's data-driven gates into plain gates for one file.
 
-    The result depends on the file, the panel, the controls, what is borrowed and ``random_state`` alone.
+    The result depends on the file, the panel, the controls, what is borrowed, the series and ``random_state``
+    alone.
 
     Parameters
     ----------
@@ -129,6 +132,8 @@ def fit_gates(
         Cut name to a cut from a control sample, for cuts of method ``control``.
     borrowed
         Cut name to where other samples have it, used where this sample's own evidence is weak.
+    series
+        Marker to the scale of the series that the sample belongs to (:func:`read_scales` of its first).
     random_state
         Seed of the bootstrap intervals.
     n_threads
@@ -152,7 +157,7 @@ def fit_gates(
         raise GateError(f"the file has {len(sample)} events, {MIN_EVENTS} needed to fit a gate; acquire more")
     if progress is not None:
         progress(dataset.n_events)
-    axes = fit_axes(tube, match.detector_of, dataset, sample, spillover)
+    axes = fit_axes(tube, match.detector_of, dataset, sample, spillover, series)
     source = EventSource(dataset, spillover, sample, n_threads)
     fit = _Fit(panel, tube, source, axes, controls or {}, borrowed or {}, random_state)
     fit.notes.extend(axes.notes)
@@ -175,6 +180,12 @@ def fit_gates(
         doubts=tuple(fit.doubts),
         drift=fit.drift,
     )
+
+
+def read_scales(dataset, tube: TubeSpec, *, match, spillover: Spillover | None) -> dict[str, Transform]:
+    """Marker to the scale that a file gives its channels, for the other files of a series; see :func:`fit_gates`."""
+    axes = fit_axes(tube, match.detector_of, dataset, read_sample(dataset), spillover)
+    return {m: axes.transforms[d.transform] for m, d in axes.dimensions.items() if d.transform is not None}
 
 
 def _silent_channels(tube: TubeSpec, axes: Axes, detectors, sample: np.ndarray) -> dict[str, str]:
