@@ -1,9 +1,9 @@
 """Strength borrowed for a weak cut: where other samples of the same tube and instrument have it.
 
 A sample's evidence for a cut is weak where the panel's method found nothing, where the cut is held at a bound, or
-where its bootstrap interval is wide. What it has is then weighed against the others': each by one over its variance,
-the sample's own from the bootstrap and from what its method leaves open, theirs from how far they lie apart
-(empirical Bayes). Others that lie far apart tell nothing, and nothing is borrowed.
+where the bootstrap interval of what is no valley is wide. What it has is then weighed against the others': each by one
+over its variance, the sample's own from the bootstrap and from what its method leaves open, theirs from how far they
+lie apart (empirical Bayes). Others that lie far apart tell nothing, and nothing is borrowed.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class CutEvidence:
         The cut and its standard error on the transformed scale; None without a cut.
     linear
         The cut in the channel's compensated scale values.
-    weak
-        Whether the sample would rather borrow, and so cannot lend.
+    weak, lends
+        Whether the sample would rather borrow, and whether its cut is sharp enough to be lent.
     scale
         Kind and top of the transform; samples with other ones are on another scale.
     """
@@ -52,6 +52,7 @@ class CutEvidence:
     sd: float | None
     linear: float | None
     weak: bool
+    lends: bool
     scale: str
 
 
@@ -75,9 +76,10 @@ def cut_evidence(spec: CutSpec, decision: CutDecision, transform: Transform | No
         return None
     weak, scale = _is_weak(spec, decision), _scale_of(transform)
     if decision.value is None:
-        return CutEvidence(None, None, None, weak, scale)
+        return CutEvidence(None, None, None, weak=weak, lends=False, scale=scale)
     linear = float(transform.inverse(np.array([decision.value]))[0]) if transform is not None else decision.value
-    return CutEvidence(decision.value, _own_sd(spec, decision), linear, weak, scale)
+    lends = not weak and not _is_wide(decision)
+    return CutEvidence(decision.value, _own_sd(spec, decision), linear, weak=weak, lends=lends, scale=scale)
 
 
 def pool_cuts(others: Sequence[CutEvidence], source: str) -> BorrowedCut | None:
@@ -85,7 +87,7 @@ def pool_cuts(others: Sequence[CutEvidence], source: str) -> BorrowedCut | None:
 
     The result does not depend on their order.
     """
-    lenders = [e for e in others if not e.weak and e.position is not None]
+    lenders = [e for e in others if e.lends]
     if len(lenders) < MIN_OTHERS or len({e.scale for e in lenders}) > 1:
         return None
     positions = np.array([e.position for e in lenders])
@@ -128,7 +130,7 @@ def borrow_cut(
     low, high = np.clip((value - Z95 * sd, value + Z95 * sd), *spec.bounds)
     said = f"own {decision.value:.3f}" if decision.value is not None else "no cut of its own"
     reason = (
-        f"borrowed from {others.source}: {said} (weight {weight:.2f}), theirs {theirs:.3f} with an SD of "
+        f"borrowed from {others.n} {others.source}: {said} (weight {weight:.2f}), theirs {theirs:.3f} with an SD of "
         f"{others.spread:.3f} between samples; on its own: {decision.reason}"
     )
     return replace(
@@ -146,8 +148,12 @@ def borrow_cut(
 def _is_weak(spec: CutSpec, decision: CutDecision) -> bool:
     if decision.value is None or decision.status != "fitted":
         return True
-    wide = decision.high - decision.low > 2.0 * Z95 * MAX_OWN_SD
-    return wide or decision.value in spec.bounds
+    # A valley with a broad floor is no weak one: hardly an event lies where it may be.
+    return decision.value in spec.bounds or (decision.method != "valley" and _is_wide(decision))
+
+
+def _is_wide(decision: CutDecision) -> bool:
+    return decision.high - decision.low > 2.0 * Z95 * MAX_OWN_SD
 
 
 def _own_sd(spec: CutSpec, decision: CutDecision) -> float | None:
