@@ -126,8 +126,8 @@ def main() -> int:
         f"LSR II, 7 tubes x 50,000, against the matrix published with them ({recognised} stains recognised by name):",
         table(HEAD, rows_by_stain(lsrii, published.matrix)),
         "Where a coefficient differs by more than 0.02, three witnesses that took no part. The brightest cells of the "
-        "tube but doublets: their ratios extrapolated to infinite brightness, where autofluorescence adds nothing (below 0 "
-        "it overshoots), and the plain ratio of the 100 brightest, which still holds their own light; the truth is "
+        "tube but doublets: their ratios extrapolated to infinite brightness, where autofluorescence adds nothing "
+        "(below 0 it overshoots), and the plain ratio of the 100 brightest, which still holds their own light; the truth is "
         "between the two. And the matrix with which the operator recorded the files. The last column says which lies "
         "nearer to the range of the first two, where that differs by more than 0.005.",
         table(("pair", "cytomrd", "published", "extrapolated", "100 brightest", "as recorded", "nearer"), far),

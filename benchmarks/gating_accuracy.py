@@ -22,6 +22,7 @@ from perturbed_donors import JUDGING_LAWS, JUDGING_SEED, TUNING_LAWS, Case, as_d
 import cytomrd as cm
 from cytomrd.errors import CytomrdError
 from cytomrd.gating.apply import ArrayDataset
+from cytomrd.gating.fit.cuts import MAX_OVERLAP
 from cytomrd.gating.flowjo_counts import compare_with_flowjo
 from cytomrd.panel import PhenotypeSpec, parse_phenotype
 from cytomrd.simulate import NUCLEATED_LABELS, draw_donor, simulate_marrow_tube
@@ -227,7 +228,7 @@ def debris_rows(first_seed: int) -> list[tuple]:
 
 
 def unsupported(gated, population: str) -> str:
-    """The cuts on the way to a population that the data did not support, as the report marks them."""
+    """The cuts on the way to a population that a report marks: without support, or where populations overlap."""
     specs = {p.name: p for p in gated.panel.populations}
     waiting, seen, cuts = [population], set(), set()
     while waiting:
@@ -238,7 +239,11 @@ def unsupported(gated, population: str) -> str:
         waiting += [spec.parent, *(o.removeprefix("!") for o in getattr(spec.gate, "of", ()))]
         if isinstance(spec.gate, PhenotypeSpec):
             cuts |= {name for name, _ in parse_phenotype(spec.gate.phenotype)}
-    marked = [d.name for d in gated.fitted.decisions if d.name in cuts and d.status in ("fallback", "no_call")]
+    marked = [
+        d.name
+        for d in gated.fitted.decisions
+        if d.name in cuts and (d.status in ("fallback", "no_call") or (d.overlap or 0.0) > MAX_OVERLAP)
+    ]
     return ", ".join(marked) or "none"
 
 

@@ -8,7 +8,7 @@ look plausible without saying so.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from zlib import crc32
 
@@ -24,6 +24,7 @@ from cytomrd.gating.fit.density import (
     excess_beyond,
     find_valley,
     main_peak,
+    overlap_at,
     valley_positions,
 )
 from cytomrd.panel import CutSpec
@@ -39,6 +40,8 @@ MAX_MISS = 0.04
 MISS_DEPTH = 2.0
 SHALLOW_DEPTH = 1.1
 SHALLOW_SDS = 2.0
+# Beyond these shares of the smaller population on the wrong side of a valley, a reader is told.
+MAX_OVERLAP, MAX_MISSED = 0.1, 0.6
 
 Status = Literal["fitted", "fallback", "fixed", "control", "no_call"]
 
@@ -66,6 +69,8 @@ class CutDecision:
         Those on the less populous side of the cut.
     on
         The population that it was fitted on.
+    overlap
+        Of a valley: events that lie on its wrong side, as a share of the smaller population.
     """
 
     name: str
@@ -79,6 +84,7 @@ class CutDecision:
     n_events: int
     n_smaller: int = 0
     on: str = ""
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,11 +172,27 @@ def fit_cut(
 
 
 def _valley(spec: CutSpec, counts: Counts, rng: np.random.Generator, _ancestors) -> CutDecision:
-    found = _valley_of(spec, counts, rng)
-    if found is None:
+    valley = find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
+    if valley is None:
         return _no_call(spec, counts, f"no valley between two peaks within {_interval(spec.bounds)}")
-    value, low, high, reason = found
-    return _decision(spec, "valley", value, low, high, "fitted", reason, counts)
+    value, low, high, reason = _described(spec, counts, valley, rng)
+    overlap, why = overlap_at(counts, valley, value), "the two populations overlap"
+    if (missed := _missed_below(spec, counts, value)) > max(overlap, MAX_MISSED):
+        overlap, why = missed, "more of a second population lies below it than above"
+    if overlap > MAX_OVERLAP:
+        reason += f"; {why}: about {100 * overlap:.0f} % of the smaller one would be on the wrong side"
+    return replace(_decision(spec, "valley", value, low, high, "fitted", reason, counts), overlap=overlap)
+
+
+def _missed_below(spec: CutSpec, counts: Counts, value: float) -> float:
+    """Share of a second population that a valley beyond most of it leaves on the side of the main peak."""
+    peak = main_peak(counts, side=spec.side)
+    found = excess_beyond(counts, peak, side=spec.side) if peak is not None else None
+    sign = 1.0 if spec.side == "upper" else -1.0
+    if found is None or sign * (value - found[0]) <= 0:
+        return 0.0
+    n_beyond = int(counts.bins[sign * (GRID - value) >= 0].sum())
+    return max(0.0, 1.0 - n_beyond / found[1])
 
 
 def _valley_of(spec: CutSpec, counts: Counts, rng: np.random.Generator) -> tuple[float, float, float, str] | None:

@@ -183,6 +183,30 @@ def excess_beyond(counts: Counts, peak: MainPeak, *, side: str = "upper") -> tup
     return (place if side == "upper" else LOW + HIGH - place), n_excess
 
 
+def overlap_at(counts: Counts, valley: Valley, position: float) -> float:
+    """What share of the smaller population a cut in a valley gets wrong, by the outer flanks of the two peaks.
+
+    A population is taken to reach as far to its inner side as it does to its outer one. Counted are those of the
+    smaller population that lie across the cut, and those of the larger one that lie among them, whichever are more.
+
+    Returns
+    -------
+    Events on the wrong side over the events of the smaller population, 0 or more.
+    """
+    cumulative = np.r_[0, np.cumsum(counts.bins)]
+    edges = LOW + STEP * np.arange(BINS + 1)
+
+    def below(place: float) -> float:
+        return float(np.interp(place, edges, cumulative))
+
+    total = float(cumulative[-1])
+    left_across = below(2.0 * valley.left - position)
+    right_across = total - below(2.0 * valley.right - position)
+    left, right = 2.0 * below(valley.left), 2.0 * (total - below(valley.right))
+    smaller = min(left, right)
+    return max(left_across, right_across) / smaller if smaller > 0 else 0.0
+
+
 def density_at(counts: Counts, position: float) -> float:
     """Density at a position as a fraction of that at the highest peak."""
     density = smooth(counts.bins, _pilot_bandwidth(counts))

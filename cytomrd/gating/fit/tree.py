@@ -10,7 +10,7 @@ import numpy as np
 from cytomrd.errors import CytomrdError, GateError
 from cytomrd.gating.fit.borrow import BorrowedCut, borrow_cut
 from cytomrd.gating.fit.controls import control_decision
-from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
+from cytomrd.gating.fit.cuts import MAX_OVERLAP, ControlCut, CutDecision, fit_cut
 from cytomrd.gating.fit.debris import Stain, fit_cells
 from cytomrd.gating.fit.density import MIN_SIDE_EVENTS, Counts
 from cytomrd.gating.fit.ellipse import fit_ellipse
@@ -176,10 +176,20 @@ def fit_gates(
         decisions=(*fit.boundaries, *(fit.decisions[c.name] for c in panel.cuts if c.name in fit.decisions)),
         axes={m: d for m, d in axes.dimensions.items() if m not in fit.silent},
         time_removed=fit.time_removed,
-        notes=tuple(fit.notes),
+        notes=(*fit.notes, *_overlaps(fit)),
         doubts=tuple(fit.doubts),
         drift=fit.drift,
     )
+
+
+def _overlaps(fit: _Fit) -> list[str]:
+    """What to say of cuts at valleys between populations that overlap."""
+    told = [d for d in fit.decisions.values() if d.status == "fitted" and (d.overlap or 0.0) > MAX_OVERLAP]
+    return [
+        f"cut {d.name}: about {100 * d.overlap:.0f} % of the smaller population lies on its wrong side; counts that rest "
+        "on it are that uncertain"
+        for d in told
+    ]
 
 
 def read_scales(dataset, tube: TubeSpec, *, match, spillover: Spillover | None) -> dict[str, Transform]:
