@@ -186,8 +186,8 @@ def _overlaps(fit: _Fit) -> list[str]:
     """What to say of cuts at valleys between populations that overlap."""
     told = [d for d in fit.decisions.values() if d.status == "fitted" and (d.overlap or 0.0) > MAX_OVERLAP]
     return [
-        f"cut {d.name}: about {100 * d.overlap:.0f} % of the smaller population lies on its wrong side; counts that rest "
-        "on it are that uncertain"
+        f"cut {d.name}: about {100 * d.overlap:.0f} % of the smaller population lies on its wrong side; counts that "
+        "rest on it are that uncertain"
         for d in told
     ]
 
