@@ -128,8 +128,8 @@ def main() -> int:
         "Where a coefficient differs by more than 0.02, three witnesses that took no part. The brightest cells of the "
         "tube but doublets: their ratios extrapolated to infinite brightness, where autofluorescence adds nothing "
         "(below 0 it overshoots), and the plain ratio of the 100 brightest, which still holds their own light; the "
-        "truth is between the two. And the matrix with which the operator recorded the files. The last column says which lies "
-        "nearer to the range of the first two, where that differs by more than 0.005.",
+        "truth is between the two. And the matrix with which the operator recorded the files. The last column says "
+        "which lies nearer to the range of the first two, where that differs by more than 0.005.",
         table(("pair", "cytomrd", "published", "extrapolated", "100 brightest", "as recorded", "nearer"), far),
         "What the published APC-Cy7 row has more than ours has the shape of the unstained cells' own light (cosine "
         f"{cosine:.3f}), which that dye does not give. AF700's published row lies below 0 in three violet detectors.",
