@@ -302,8 +302,8 @@ def main() -> int:
         "1.6, a matrix that is 2 % wrong, drift of up to 8 %, "
         "1-30 % debris; by turns plain, hypocellular, without B precursors, with CD38 lost, autofluorescent, clogged. "
         "Events in clogs are left out of the count, and doublets except in the denominator. Of the misses below, "
-        f"{silent} of {len(misses)} had every cut on their way supported by the data; in the others the cuts named as "
-        "marked are fallbacks, which the report marks.\n\n"
+        f"{silent} of {len(misses)} had every cut on their way supported by the data; in the others the report "
+        "marks the cuts named: a fallback, or a valley with more than 8 % of a population on its wrong side.\n\n"
         f"{simulated}\n\n<details><summary>Every F1 below {MISS}, and every population without a call</summary>\n\n"
         f"{missed}\n\n</details>",
     )

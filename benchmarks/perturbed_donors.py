@@ -1,7 +1,8 @@
 """Donors for judging gates: four laws that no panel was tuned on, and donors who depart from them in every way asked.
 
-Each judging takes seeds that no one has looked at: 10,000 to 10,039 were the first, 30,000 on are the present ones. A
-method may be tuned on :data:`TUNING_LAWS`, and on the judging laws at other seeds, but for the last of them.
+Each judging takes seeds that no one has looked at: 10,000 to 10,039 were the first, 30,000 to 30,039
+the second, 50,000 on are the present ones. A method may be tuned on :data:`TUNING_LAWS`, and on the judging laws at
+other seeds, but for the last of them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = [
     "draw_run",
 ]
 
-JUDGING_SEED = 30_000
+JUDGING_SEED = 50_000
 TUNING_LAWS = tuple(LAWS.values())
 JUDGING_LAWS = (
     Law(

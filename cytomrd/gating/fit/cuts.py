@@ -41,7 +41,7 @@ MISS_DEPTH = 2.0
 SHALLOW_DEPTH = 1.1
 SHALLOW_SDS = 2.0
 # Beyond these shares of the smaller population on the wrong side of a valley, a reader is told.
-MAX_OVERLAP, MAX_MISSED = 0.1, 0.6
+MAX_OVERLAP, MAX_MISSED = 0.08, 0.6
 
 Status = Literal["fitted", "fallback", "fixed", "control", "no_call"]
 
