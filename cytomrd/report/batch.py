@@ -159,25 +159,22 @@ def _is_assumption(flag: str) -> bool:
     return "ASSUMED" in flag.partition(":")[0]
 
 
-_METHOD_WORDS = {"borrowed": "that of other samples"}
-
-
 def _fallbacks(files: Iterable[tuple[SampleResult, FileResult]]) -> list[tuple[str, str, str]]:
     """One line a cut that found no support in some tubes; each tube's own table gives the reason."""
     tubes: dict[tuple[str, str], int] = {}
     for _, file in files:
         for cut in file.decisions:
             if cut.status in ("fallback", "no_call"):
-                how = (
-                    "no call"
-                    if cut.status == "no_call"
-                    else f"{_METHOD_WORDS.get(cut.method, cut.method)} used instead"
-                )
+                how = "no call" if cut.status == "no_call" else f"{_used(cut.method)} used instead"
                 tubes[cut.name, how] = tubes.get((cut.name, how), 0) + 1
     return [
         ("", "", f"{name}: no clear division in the data, {how} in {plural(n, 'tube')}")
         for (name, how), n in sorted(tubes.items())
     ]
+
+
+def _used(method: str) -> str:
+    return "that of other samples" if method == "borrowed" else method
 
 
 def _group(title: str, need: str, items: list[tuple[str, str, str]]) -> dict[str, object]:

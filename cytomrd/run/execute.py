@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytomrd.run.blanks import Blank
@@ -136,9 +136,18 @@ def gate_plan(
     def take(sample: PlannedSample, result: SealedSample | Failed) -> None:
         end(sample, result, "failed" if isinstance(result, Failed) else "gated")
 
-    _gate_samples(to_do, plan, settings, store, pool=pool, take=take)
+    shared = _Shared()
+    _gate_samples(to_do, plan, settings, store, pool=pool, take=take, shared=shared)
     alone = GatedRun(plan, settings, tuple(found[s.sample_id] for s in plan.samples), redone)
-    return _with_borrowed(alone, store, pool=pool, force=force)
+    return _with_borrowed(alone, store, pool=pool, force=force, shared=shared)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What samples of a subject share, found once: CAR thresholds by control files, first visits' scales by file."""
+
+    controls: dict[tuple[str, ...], SubjectControl | Failed] = field(default_factory=dict)
+    scales: dict[str, SeriesScales | Failed] = field(default_factory=dict)
 
 
 def _gate_samples(
@@ -149,17 +158,18 @@ def _gate_samples(
     *,
     pool: Pool,
     take: Callable[[PlannedSample, SealedSample | Failed], None],
+    shared: _Shared,
     borrowed: Mapping[str, Borrowed] | None = None,
 ) -> None:
     """Gate samples with what their series share, the largest first: none is left over for one worker at the end."""
-    controls = _subject_controls(samples, plan, settings, pool)
-    scales = _first_visits(samples, plan, settings, pool)
+    _find_controls(samples, plan, settings, pool, shared)
+    _find_scales(samples, plan, settings, pool, shared)
     # Workers without a sample of their own help to read and gate those there are.
     n_threads = max(1, pool.size // max(1, len(samples))) if pool.is_local else 1
     tasks = []
     for sample in sorted(samples, key=lambda s: -sum(f.n_events for f in s.files)):
-        control = controls.get(sample.control_files)
-        first = {f.row.file: scales[f.row.file] for f in sample.first_visit.values()}
+        control = shared.controls.get(sample.control_files)
+        first = {f.row.file: shared.scales[f.row.file] for f in sample.first_visit.values()}
         failed = [f"the first visit ({name}): {s}" for name, s in first.items() if isinstance(s, Failed)]
         if isinstance(control, Failed):
             failed.append(f"its control ({', '.join(sample.control_files)}): {control}")
@@ -172,7 +182,7 @@ def _gate_samples(
     run_tasks(tasks, pool, lambda task, result: take(task.key, result))
 
 
-def _with_borrowed(alone: GatedRun, store: Path, *, pool: Pool, force: bool) -> GatedRun:
+def _with_borrowed(alone: GatedRun, store: Path, *, pool: Pool, force: bool, shared: _Shared) -> GatedRun:
     """Gate again, with what the others lend, the samples whose own evidence for a cut is weak."""
     found = {s.sample_id: result for s, result in alone.pairs}
     borrowed = find_borrowed(alone.plan, found)
@@ -198,34 +208,27 @@ def _with_borrowed(alone: GatedRun, store: Path, *, pool: Pool, force: bool) -> 
         found[sample.sample_id] = result
         log.info("%s gated again with cuts borrowed from other samples", sample.sample_id)
 
-    _gate_samples(to_do, alone.plan, alone.settings, store, pool=pool, take=take, borrowed=borrowed)
+    _gate_samples(
+        to_do, alone.plan, alone.settings, store, pool=pool, take=take, shared=shared, borrowed=borrowed
+    )  # fmt: skip
     samples = tuple(found[s.sample_id] for s in alone.plan.samples)
     return replace(alone, samples=samples, redone=(*alone.redone, *redone), by_itself=alone.samples)
 
 
-def _subject_controls(
-    samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool
-) -> dict[tuple[str, ...], SubjectControl | Failed]:
+def _find_controls(samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool, shared: _Shared):
     """One CAR threshold for each set of controls, so that a subject's series shares one."""
-    wanted = {s.control_files: s.controls for s in samples if s.controls}
-    found: dict[tuple[str, ...], SubjectControl | Failed] = {}
+    wanted = {s.control_files: s.controls for s in samples if s.controls and s.control_files not in shared.controls}
     tasks = [Task(key, subject_control, (files, plan.panels, settings, plan.folder)) for key, files in wanted.items()]
-    run_tasks(tasks, pool, lambda task, control: found.update({task.key: control}))
-    return found
+    run_tasks(tasks, pool, lambda task, control: shared.controls.update({task.key: control}))
 
 
-def _first_visits(
-    samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool
-) -> dict[str, SeriesScales | Failed]:
-    """By file, the scales of each first visit of a series."""
-    wanted = {f.row.file: f for s in samples for f in s.first_visit.values()}
-    found: dict[str, SeriesScales | Failed] = {}
+def _find_scales(samples: list[PlannedSample], plan: RunPlan, settings: RunSettings, pool: Pool, shared: _Shared):
+    """The scales of each first visit of a series."""
+    files = {f.row.file: f for s in samples for f in s.first_visit.values() if f.row.file not in shared.scales}
     tasks = [
-        Task(name, first_visit_scales, (f, plan.panels[f.panel_id], settings, plan.folder))
-        for name, f in wanted.items()
+        Task(name, first_visit_scales, (f, plan.panels[f.panel_id], settings, plan.folder)) for name, f in files.items()
     ]
-    run_tasks(tasks, pool, lambda task, scales: found.update({task.key: scales}))
-    return found
+    run_tasks(tasks, pool, lambda task, scales: shared.scales.update({task.key: scales}))
 
 
 def _kept(plan: RunPlan, settings: RunSettings, store: Path) -> tuple[dict[str, SealedSample], tuple[str, ...]]:

@@ -38,10 +38,8 @@ class CutEvidence:
 
     Attributes
     ----------
-    position, sd
-        The cut and its standard error on the transformed scale; None without a cut.
-    linear
-        The cut in the channel's compensated scale values.
+    position, linear
+        The cut on the transformed scale and in the channel's compensated scale values; None without one.
     weak, lends
         Whether the sample would rather borrow, and whether its cut is sharp enough to be lent.
     scale
@@ -49,7 +47,6 @@ class CutEvidence:
     """
 
     position: float | None
-    sd: float | None
     linear: float | None
     weak: bool
     lends: bool
@@ -76,10 +73,10 @@ def cut_evidence(spec: CutSpec, decision: CutDecision, transform: Transform | No
         return None
     weak, scale = _is_weak(spec, decision), _scale_of(transform)
     if decision.value is None:
-        return CutEvidence(None, None, None, weak=weak, lends=False, scale=scale)
+        return CutEvidence(None, None, weak=weak, lends=False, scale=scale)
     linear = float(transform.inverse(np.array([decision.value]))[0]) if transform is not None else decision.value
     lends = not weak and not _is_wide(decision)
-    return CutEvidence(decision.value, _own_sd(spec, decision), linear, weak=weak, lends=lends, scale=scale)
+    return CutEvidence(decision.value, linear, weak=weak, lends=lends, scale=scale)
 
 
 def pool_cuts(others: Sequence[CutEvidence], source: str) -> BorrowedCut | None:

@@ -172,7 +172,7 @@ def fit_cut(
 
 
 def _valley(spec: CutSpec, counts: Counts, rng: np.random.Generator, _ancestors) -> CutDecision:
-    valley = find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
+    valley = _find_valley(spec, counts)
     if valley is None:
         return _no_call(spec, counts, f"no valley between two peaks within {_interval(spec.bounds)}")
     value, low, high, reason = _described(spec, counts, valley, rng)
@@ -196,7 +196,7 @@ def _missed_below(spec: CutSpec, counts: Counts, value: float) -> float:
 
 
 def _valley_of(spec: CutSpec, counts: Counts, rng: np.random.Generator) -> tuple[float, float, float, str] | None:
-    valley = find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
+    valley = _find_valley(spec, counts)
     return None if valley is None else _described(spec, counts, valley, rng)
 
 
@@ -213,6 +213,10 @@ def _described(spec: CutSpec, counts: Counts, valley: Valley, rng) -> tuple[floa
     if value != valley.position:
         reason += f"; its floor at {valley.position:.3f} is held at the panel's bound {value:g}"
     return value, low, high, reason
+
+
+def _find_valley(spec: CutSpec, counts: Counts) -> Valley | None:
+    return find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
 
 
 def _valley_beside(spec: CutSpec, counts: Counts) -> Valley | None:

@@ -18,7 +18,7 @@ SCALE = Logicle()
 
 def evidence_at(position: float, *, transform=SCALE) -> CutEvidence:
     linear = float(transform.inverse(np.array([position]))[0])
-    return CutEvidence(position, 0.003, linear, weak=False, lends=True, scale=f"logicle to {transform.T:g}")
+    return CutEvidence(position, linear, weak=False, lends=True, scale=f"logicle to {transform.T:g}")
 
 
 def decide(n_positive: int, spec: CutSpec = SPEC, seed: int = 0):
