@@ -15,6 +15,7 @@ from cytomrd.panel import Panel
 from cytomrd.run.model import FileResult
 from cytomrd.run.plan import SERIES_ROLES, PlannedFile, PlannedSample, RunPlan
 from cytomrd.run.sealed import SealedSample
+from cytomrd.run.tracking import is_earlier
 from cytomrd.run.workers import Failed
 
 __all__ = ["Borrowed", "evidence_of", "find_borrowed"]
@@ -89,7 +90,7 @@ def _wanted(tube: _Known, plan: RunPlan) -> list[str]:
 def _lent(name: str, tube: _Known, others: Sequence[_Known]) -> BorrowedCut | None:
     """A cut from the subject's earlier visits where they suffice, else from all other samples of the run."""
     groups = (
-        ("earlier visits of the subject", [t for t in others if _is_earlier_visit(t, tube)]),
+        ("earlier visits of the subject", [t for t in others if is_earlier(t.file.row, tube.file.row)]),
         ("other samples of the run", others),
     )
     for source, lenders in groups:
@@ -99,12 +100,6 @@ def _lent(name: str, tube: _Known, others: Sequence[_Known]) -> BorrowedCut | No
         if cut is not None:
             return cut
     return None
-
-
-def _is_earlier_visit(other: _Known, of: _Known) -> bool:
-    row, own = other.file.row, of.file.row
-    same = own.subject_id and row.subject_id == own.subject_id
-    return bool(same and row.day is not None and own.day is not None and row.day < own.day)
 
 
 def _usual(evidence: Sequence[CutEvidence]) -> str:

@@ -14,6 +14,7 @@ from cytomrd.fcs.dataset import open_fcs
 from cytomrd.panel import Panel
 from cytomrd.panel.library import list_panels, read_panel
 from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
+from cytomrd.run.tracking import visit_order
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
 __all__ = ["SERIES_ROLES", "PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
@@ -207,7 +208,7 @@ def _controls(of: PlannedFile, panel_id: str, files: list[PlannedFile]) -> tuple
 def _first_visit(of: PlannedFile, files: list[PlannedFile]) -> PlannedFile | None:
     """The file that begins a tube's series: of its subject, panel, tube and instrument; None where it is the first.
 
-    Days order a series, and where they are not given the samplesheet does.
+    Where the time of two visits is not known, the samplesheet orders them.
     """
 
     def kind(file: PlannedFile) -> tuple:
@@ -216,5 +217,5 @@ def _first_visit(of: PlannedFile, files: list[PlannedFile]) -> PlannedFile | Non
     if not of.row.subject_id or of.match is None or of.row.role not in SERIES_ROLES:
         return None
     series = [f for f in files if f.match is not None and f.row.role in SERIES_ROLES and kind(f) == kind(of)]
-    first = min(series, key=lambda f: (f.row.day is None, f.row.day or 0.0, f.row.row))
+    first = min(series, key=lambda f: (visit_order(f.row), f.row.row))
     return None if first is of or first.row.sample_id == of.row.sample_id else first
