@@ -124,7 +124,7 @@ def main() -> int:
         return 0
     write_section(
         "Borrowed cuts",
-        f"`python benchmarks/borrowed_cuts.py`: {n_runs} runs of {N_SAMPLES} marrows under each of four laws. A run "
+        f"`python benchmarks/borrowed_cuts.py`: runs of {N_SAMPLES} marrows, {n_runs} under each of four laws. A run "
         "has an instrument and reagents of its own, every marker moved by up to 0.5 asinh units; its marrows are of "
         "different donors, who differ as the law says, with 1-30 % debris, by turns with the departures named above. "
         f"{n_borrowing} of {n_marrows} marrows had a cut with weak evidence to which the others lent theirs; of them:\n"
