@@ -118,7 +118,8 @@ class CutSpec(_Spec):
     the price of strangers where other cells make up the second population. ``negatives`` names a population above
     whose main peak is negative: where the events of ``on`` lie beyond its tail, they are the positives, and the cut is
     that tail. ``one_kind`` says that ``on`` holds cells of one kind, so that a tail is measured from their main peak
-    wherever it lies, and never from a valley between other cells.
+    wherever it lies, and never from a valley between other cells. ``borrow = false`` forbids that a cut with weak
+    evidence is drawn to where the other samples of the run have it.
     """
 
     name: str
@@ -134,6 +135,7 @@ class CutSpec(_Spec):
     negatives: str | None = None
     min_events: int = Field(default=50, ge=1)
     one_kind: bool = False
+    borrow: bool = True
     description: str = ""
 
 

@@ -11,7 +11,7 @@ from cytomrd.errors import CytomrdError
 from cytomrd.fcs.acquired import acquisition_time
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
 from cytomrd.gating.apply import Compartment, GatedEvents, apply_gates, transform_events
-from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
+from cytomrd.gating.fit import BorrowedCut, ControlCut, FittedGates, fit_gates
 from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
@@ -20,6 +20,7 @@ from cytomrd.run.gate_draws import GateDraws, draw_gates
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
+from cytomrd.run.series_scales import SeriesScales
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 from cytomrd.run.tube_quality import tube_quality
@@ -54,6 +55,8 @@ def gate_file(
     folder,
     *,
     controls: Mapping[str, ControlCut] | None = None,
+    borrowed: Mapping[str, BorrowedCut] | None = None,
+    series: SeriesScales | None = None,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
@@ -67,10 +70,14 @@ def gate_file(
             planned.tube,
             match=planned.match,
             spillover=spillover,
-            controls=controls or {},
+            controls=controls,
+            borrowed=borrowed,
+            series=series.scales if series is not None else None,
             random_state=settings.random_state,
             n_threads=n_threads,
         )
+        if series is not None:
+            fitted = replace(fitted, notes=(series.note, *fitted.notes))
         gated = gate_fitted(
             planned, panel, fitted, dataset=dataset, spillover=spillover, n_threads=n_threads, progress=progress
         )
