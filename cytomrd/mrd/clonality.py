@@ -89,6 +89,8 @@ class CloneCalls:
         One sentence.
     flags
         ``"CODE: words"``.
+    count_sd
+        Standard deviation, in events, of all clonal events together, from cells that may be the clone's or not.
     """
 
     tubes: tuple[str, ...]
@@ -98,6 +100,7 @@ class CloneCalls:
     kappa_lambda_ratio: float | None
     decided_by: str
     flags: tuple[str, ...]
+    count_sd: float = 0.0
 
     def n_clonal(self, tube: str) -> int:
         """Clonal events of one tube."""
@@ -140,14 +143,14 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     view = standardise(tubes, spec)
     flags = list(view.flags)
     if view.n_events < MIN_CLUSTER:
-        return _too_few(tubes, view, flags)
+        return _too_few(tubes, view, flags, spec.cell)
     blocks, aberrant = fitting_sample(view, random_state)
     mixture = fit_clusters(blocks, aberrant, random_state=random_state)
     mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
     join_subclones(mixture, verdicts, blocks)
     number_clones(mixture, verdicts, blocks)
     mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
-    labels, counts = _assign(mixture, verdicts, view)
+    labels, counts, unsure = _assign(mixture, verdicts, view)
     clusters = _summaries(mixture, verdicts, counts, view)
     return CloneCalls(
         tubes=tuple(t.tube for t in tubes),
@@ -155,20 +158,27 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
         clusters=clusters,
         light_chain=_light_chain(clusters),
         kappa_lambda_ratio=_ratio(view, labels),
-        decided_by=_decided_by(clusters, view),
-        flags=(*flags, *_cluster_flags(clusters), *escape_flags(mixture, verdicts, counts.sum(axis=0), view, spec)),
+        decided_by=_decided_by(clusters, view, spec.cell),
+        flags=(
+            *flags,
+            *_cluster_flags(clusters, spec.cell),
+            *escape_flags(mixture, verdicts, counts.sum(axis=0), view, spec),
+        ),
+        count_sd=float(np.sqrt(unsure)),
     )
 
 
-def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Labels of all events, and expected events by tube and component.
+def _assign(
+    mixture: Mixture, verdicts: list[Verdict], view: StandardView
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
+    """Labels of all events, expected events by tube and component, and the variance of the clonal events' number.
 
     Of each clone the likeliest events are labelled, as many as the probabilities add up to: events in the overlap with
     normal cells then neither inflate nor thin out the count.
     """
     numbers = [*sorted({v.clone for v in verdicts if v.clone > 0}), -1]
     members = np.array([[v.clone == number for v in verdicts] for number in numbers]).T.astype(float)
-    labels, counts = [], np.zeros((len(view.x), mixture.n_components))
+    labels, counts, unsure = [], np.zeros((len(view.x), mixture.n_components)), 0.0
     for tube, (x, cols, chains, finite) in enumerate(zip(view.x, view.columns, view.chains, view.finite, strict=True)):
         probability = np.zeros((len(x), len(numbers)))
         for start in range(0, len(x), CHUNK):
@@ -177,6 +187,8 @@ def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tu
             share = mixture.shares(tube, part)
             counts[tube] += share.sum(axis=0)
             probability[rows] = share @ members
+            clonal = probability[rows, :-1].sum(axis=1)
+            unsure += float((clonal * (1.0 - clonal)).sum())
         found = np.zeros(len(x), dtype=np.int64)
         for j, number in enumerate(numbers):
             p = np.where((probability[:, j] >= MIN_SHARE) & (found == 0), probability[:, j], 0.0)
@@ -185,13 +197,16 @@ def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tu
         full = np.zeros(len(finite), dtype=np.int64)
         full[finite] = found
         labels.append(full)
-    return tuple(labels), counts
+    return tuple(labels), counts, unsure
 
 
 def _summaries(mixture, verdicts, counts, view: StandardView) -> tuple[ClusterSummary, ...]:
-    found = []
+    found, counts = [], counts.copy()
     for k, v in enumerate(verdicts):
-        if mixture.fixed[k] and v.call == "normal":
+        if v.stray:
+            counts[:, v.part_of] += counts[:, k]
+    for k, v in enumerate(verdicts):
+        if v.stray or (mixture.fixed[k] and v.call == "normal"):
             continue
         medians = {m: view.scales[c].transformed(float(mixture.mean[k, c])) for c, m in enumerate(view.markers)}
         n = tuple(float(c) for c in counts[:, k])
@@ -218,7 +233,7 @@ def _ratio(view: StandardView, labels: Sequence[np.ndarray]) -> float | None:
     return light_chain_ratio(*counts)
 
 
-def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView) -> str:
+def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView, cell: str) -> str:
     clonal = [c for c in clusters if c.call == "clonal"]
     if clonal:
         c = clonal[0]
@@ -228,14 +243,14 @@ def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView) -> str:
         what = ", ".join(others[0].aberrancies) or "no aberrancy"
         return f"no clonal cluster; indeterminate: {what}: {others[0].reason}"
     without = "" if view.has_chains else " (no light chains measured)"
-    return f"no cluster of {view.n_events} plasma cells is clonal{without}"
+    return f"no cluster of {view.n_events} {cell}s is clonal{without}"
 
 
-def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
+def _cluster_flags(clusters: Sequence[ClusterSummary], cell: str) -> list[str]:
     flags = []
     other = sum(sum(c.n_events) for c in clusters if c.call == "not_plasma_cells")
     if other >= MIN_CLUSTER:
-        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events of the plasma-cell gate have no light chain")
+        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events gated as {cell}s have no light chain")
     sizes = Counter()
     for cluster in clusters:
         if cluster.clone > 0:
@@ -247,8 +262,8 @@ def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
     return flags
 
 
-def _too_few(tubes: Sequence[TubeCells], view: StandardView, flags: list[str]) -> CloneCalls:
+def _too_few(tubes: Sequence[TubeCells], view: StandardView, flags: list[str], cell: str) -> CloneCalls:
     labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in tubes)
-    flags.append(f"FEW_PLASMA_CELLS: {view.n_events} plasma cells in all tubes, too few to look for a clone")
-    reason = f"{view.n_events} plasma cells are too few for a cluster"
+    flags.append(f"FEW_PLASMA_CELLS: {view.n_events} {cell}s in all tubes, too few to look for a clone")
+    reason = f"{view.n_events} {cell}s are too few for a cluster"
     return CloneCalls(tuple(t.tube for t in tubes), labels, (), "", _ratio(view, labels), reason, tuple(flags))

@@ -301,7 +301,8 @@ class CarNkSpec(_Spec):
     """The CAR+ NK assay: which populations are what, the reagent's usual background, and the limits.
 
     ``nk_before`` and ``nk_after`` are NK cells that nothing else resembles, before and after myeloma and granulocytes
-    are left out: a cut that takes NK cells with them shows there.
+    are left out: a cut that takes NK cells with them shows there. ``nk_unsure`` holds cells near the NK gate that may
+    be NK cells or not; they are not counted, and said where they are many.
     """
 
     leukocytes: str = "leukocytes"
@@ -311,6 +312,7 @@ class CarNkSpec(_Spec):
     car_t: str = "car_t"
     nk_before: str | None = None
     nk_after: str | None = None
+    nk_unsure: str | None = None
     beads: str | None = "beads"
     car_cut: str = "CAR"
     reagent: str = ""

@@ -181,6 +181,9 @@ def _car_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
     yield "CAR+ NK, net", net, f"{number_words(car.net_events)} cells" if car.net_events is not None else ""
     if car.lloq_fraction is not None:
         yield "LLOQ", percent_words(car.lloq_fraction), f"of NK; {plural(car.lloq_events, 'net event')}"
+    if car.median_car is not None:
+        also = f"CD16 {number_words(car.median_cd16)}" if car.median_cd16 is not None else ""
+        yield "Median CAR of CAR+ NK", number_words(car.median_car), also
     if car.n_car_t is not None:
         yield "CAR+ T cells", f"{car.n_car_t:,}", "a safety read-out"
 

@@ -1,7 +1,7 @@
 """Data-driven gates: a panel and a sample in, plain geometric gates with their evidence out."""
 
 from cytomrd.gating.fit.borrow import BorrowedCut, CutEvidence, cut_evidence, pool_cuts
-from cytomrd.gating.fit.controls import fit_control_cut
+from cytomrd.gating.fit.controls import fit_control_cut, negative_peak
 from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
 from cytomrd.gating.fit.density import Counts, count_events, find_valley, main_peak
 from cytomrd.gating.fit.ellipse import fit_ellipse
@@ -27,6 +27,7 @@ __all__ = [
     "fit_singlets",
     "logicle_width",
     "main_peak",
+    "negative_peak",
     "pool_cuts",
     "read_scales",
 ]

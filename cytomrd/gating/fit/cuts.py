@@ -101,6 +101,11 @@ class ControlCut:
         Control events of the population, and how many of them lie at or above the threshold.
     source
         Which control: its file and role.
+    center_linear, spread_linear
+        Median of the control's events below the threshold, and its distance to their 16th percentile: the side of
+        the negative peak that no positive event reaches. None where they were not measured.
+    n_above
+        Control events at or above places that run from the center to the threshold in equal steps, both included.
     """
 
     cut: str
@@ -110,6 +115,9 @@ class ControlCut:
     n_events: int
     n_positive: int
     source: str = "control"
+    center_linear: float | None = None
+    spread_linear: float | None = None
+    n_above: tuple[int, ...] = ()
 
 
 def fit_cut(
