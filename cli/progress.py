@@ -49,11 +49,12 @@ def progress_bar(what: str, *, total: float | None = None, quiet: bool = False) 
 
 
 @contextmanager
-def run_progress(n_samples: int, n_events: int, *, quiet: bool = False) -> Iterator[Callable]:
+def run_progress(n_samples: int, n_events: int, *, say_kept: bool = True, quiet: bool = False) -> Iterator[Callable]:
     """Yield ``progress(sample_id, n_events, what)``, called as each sample of a run ends.
 
     A terminal shows samples and time left; the log gets one line a sample (level info) with both. The time left goes
-    by events, and only by those of samples that took time: those kept from an earlier run took none.
+    by events, and only by those of samples that took time: those kept from an earlier run took none, and have
+    no line where ``say_kept`` is false.
     """
     started = time.monotonic()
     n_ended, events_left, events_done = 0, n_events, 0
@@ -65,6 +66,8 @@ def run_progress(n_samples: int, n_events: int, *, quiet: bool = False) -> Itera
             events_done += events if what == "gated" else 0
             seconds = time.monotonic() - started
             left = seconds * events_left / events_done if events_done else None
+            if what == "kept" and not say_kept:
+                return
             bar(n_events - events_left, label=f"{n_ended} of {n_samples}: {sample_id} {what}")
             about = {"sample_id": sample_id, "what": what, "samples_done": n_ended, "samples": n_samples}
             about |= {"seconds": round(seconds, 1), "seconds_left": None if left is None else round(left, 1)}
