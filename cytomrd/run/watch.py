@@ -57,7 +57,7 @@ def watch_folder(
     Raises
     ------
     CytomrdError
-        That of the last look or round, where an idle watch ends with it. Until then it is said and tried again.
+        That of the last look or round, where the watch ends with it. Until then it is said and tried again.
     KeyboardInterrupt
         If interrupted, or ended by SIGTERM, while samples were gated.
     """
@@ -71,12 +71,14 @@ def watch_folder(
     except KeyboardInterrupt:
         if state.is_gating:
             raise
-        return WatchEnd(state.found, state.waiting, by_request=True)
+        by_request = True
+    else:
+        by_request = False
     if state.problem is not None:
         raise state.problem
-    if state.found is None and not state.waiting:
+    if not state.published and not state.waiting and not by_request:
         raise RunError(f"no FCS file (*.fcs, *.lmd) came into {watch.folder}")
-    return WatchEnd(state.found, state.waiting, by_request=False)
+    return WatchEnd(state.found, state.waiting, by_request)
 
 
 @dataclass(eq=False)
@@ -114,7 +116,7 @@ def _step(watch: FolderWatch, gate: Callable[[Look], object], state: _State) -> 
     except CytomrdError as error:
         state.is_gating = False
         if str(error) != str(state.problem):
-            log.warning("%s; tried again as long as this goes on", error, extra={"about": {"problem": str(error)}})
+            log.error("%s; tried again as long as this goes on", error, extra={"about": {"problem": str(error)}})
         state.problem = error
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from click.testing import CliRunner
 from runs import write_samplesheet
 
 from cytomrd.cli.main import cytomrd
-from cytomrd.errors import SamplesheetError
-from cytomrd.run.finished import FolderWatch
+from cytomrd.errors import RunLockedError, SamplesheetError
+from cytomrd.run.finished import FolderWatch, Look
 from cytomrd.run.sealed import file_sha256
+from cytomrd.run.watch import watch_folder
+from cytomrd.samplesheet import SampleRow
 
 HANGS_AFTER_S = 300
 
@@ -191,6 +194,54 @@ def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path):
 def test_options_that_do_not_go_together(tmp_path):
     for options in (["--watch", "--force"], ["--watch", "--dry-run"], ["--watch-idle", "5"]):
         assert CliRunner().invoke(cytomrd, ["gate", str(tmp_path), *options]).exit_code == 2
+
+
+class Looking:
+    """Stands for a folder: what each look finds, the last again and again; an exception is raised."""
+
+    folder = Path("run")
+
+    def __init__(self, *looks):
+        self.looks = list(looks)
+
+    def look(self) -> Look:
+        found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+SETTLED = Look(rows=(SampleRow("a.fcs", "A"),), state=frozenset({"a"}), moved=False)
+
+
+def test_what_cannot_be_done_is_said_once_and_tried_again(caplog):
+    tried = []
+
+    def gate(look):
+        tried.append(look)
+        if len(tried) < 3:
+            raise RunLockedError("held by somebody")
+        return "results"
+
+    end = watch_folder(Looking(SamplesheetError("row 2 is wrong"), SETTLED), gate, interval_s=0.001, idle_s=0.05)
+    assert end.found == "results"
+    assert len(tried) == 3
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == [f"{said}; tried again as long as this goes on" for said in ("row 2 is wrong", "held by somebody")]
+
+
+def test_a_watch_that_ends_with_a_problem_says_so():
+    with pytest.raises(SamplesheetError, match="row 2 is wrong"):
+        watch_folder(Looking(SETTLED, SamplesheetError("row 2 is wrong")), str, interval_s=0.001, idle_s=0.02)
+
+
+def test_a_file_that_is_gone_counts_when_the_folder_is_at_rest():
+    gone = Look(rows=SETTLED.rows, state=SETTLED.state - {"b"}, moved=True)
+    both = Look(rows=SETTLED.rows, state=SETTLED.state | {"b"}, moved=True)
+    states = []
+    looks = Looking(both, gone, both, gone, replace(gone, moved=False))
+    watch_folder(looks, lambda look: states.append(look.state), interval_s=0.001, idle_s=0.02)
+    assert states == [both.state, gone.state]
 
 
 @pytest.fixture
