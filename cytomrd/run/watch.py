@@ -66,8 +66,10 @@ def watch_folder(
     try:
         with _sigterm_interrupts():
             while not _is_idle(state, idle_s):
+                began = monotonic()
                 _step(watch, gate, state)
-                sleep(interval_s)
+                # A round over many samples takes time, whatever is new: what is finished meanwhile makes the next.
+                sleep(max(interval_s, monotonic() - began))
     except KeyboardInterrupt:
         if state.is_gating:
             raise

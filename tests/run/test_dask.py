@@ -129,6 +129,33 @@ def test_what_cannot_be_used_is_said(cluster, monkeypatch):
         assert pool.size
 
 
+@pytest.mark.slow
+def test_a_lost_scheduler_ends_the_run_and_what_is_finished_stays(small_run, gated_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(small_run[0], folder)
+    store = folder / ".results.samples"
+    (tmp_path / "dask").mkdir()
+    with started_cluster(tmp_path / "dask") as address:
+        with distributed.Client(address, set_as_default=False) as client:
+            scheduler = client.run_on_scheduler(os.getpid)
+        command = [sys.executable, "-m", "cytomrd", "gate", str(folder), "--scheduler", address]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not list(store.glob("*/manifest.json")) and run.poll() is None:
+            time.sleep(0.02)
+        os.kill(scheduler, signal.SIGKILL)
+        _, errors = run.communicate(timeout=300)
+    assert run.returncode == 3, errors
+    assert "was lost" in errors
+    assert "finished samples are kept" in errors
+    assert not (folder / "results").exists()
+    kept = {path: path.stat().st_mtime_ns for path in store.glob("[!.]*/manifest.json")}
+    assert kept
+    subprocess.run([sys.executable, "-m", "cytomrd", "gate", str(folder), "-q"], check=True)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    for path in gated_run[1].glob("*.csv"):
+        assert path.read_bytes() == (folder / "results" / path.name).read_bytes(), path
+
+
 def certificates(folder: Path) -> dict[str, str]:
     """An authority and a certificate that it signed, by the commands of docs/clusters.md; as settings of Dask."""
     if shutil.which("openssl") is None:

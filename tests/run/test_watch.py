@@ -146,13 +146,15 @@ def blood_run(small_run, tmp_path):
     return folder
 
 
-def test_an_end_in_mid_work_leaves_what_was_there_whole(blood_run):
-    (blood_run / "PB14.fcs").rename(blood_run / "later")
+def test_a_file_that_goes_takes_its_sample_along_and_an_end_in_mid_work_leaves_that_whole(blood_run):
     out = blood_run / "results"
     with Watching(blood_run) as watching:
+        watching.until_published(3, 0)
+        (blood_run / "PB14.fcs").rename(blood_run / "later")
         watching.until_published(2, 1)
+        assert {r["sample_id"] for r in rows_of(out / "car_nk.csv")} == {"PB-1", "PB1"}
         before = (out / "provenance.json").read_bytes()
-        (blood_run / "later").rename(blood_run / "PB14.fcs")
+        (blood_run / "PB14.fcs").write_bytes((blood_run / "later").read_bytes() + b" ")
         while not (blood_run / ".results.holder").exists() and watching.process.poll() is None:
             time.sleep(0.01)
         code, _ = watching.end(signal.SIGINT)
