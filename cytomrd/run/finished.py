@@ -110,8 +110,8 @@ class FolderWatch:
             return Look(waiting=unsettled, moved=self._moved)
         waiting = self._waiting(rows)
         ready = tuple(row for row in rows if row.sample_id not in waiting)
-        files = [sheet, self.folder / SETTINGS_NAME, *ours, *(self.folder / row.file for row in ready)]
-        stamps = {(path.as_posix(), self._stamp(path)) for path in files}
+        gated = [self.folder / row.file for row in ready if row.role not in SKIPPED_ROLES]
+        stamps = {(path.as_posix(), self._stamp(path)) for path in (sheet, self.folder / SETTINGS_NAME, *ours, *gated)}
         state = frozenset({repr(settings), *map(repr, ready), *stamps})
         return Look(ready, notes, waiting, settings, state, self._moved)
 

@@ -65,9 +65,11 @@ def watch_folder(
     log.info("watching %s, every %g s; Ctrl-C ends it", watch.folder, interval_s)
     try:
         with _sigterm_interrupts():
-            while not _is_idle(state, idle_s):
+            while True:
                 began = monotonic()
                 _step(watch, gate, state)
+                if idle_s is not None and monotonic() - state.last_change > idle_s:
+                    break
                 # A round over many samples takes time, whatever is new: what is finished meanwhile makes the next.
                 sleep(max(interval_s, monotonic() - began))
     except KeyboardInterrupt:
@@ -94,10 +96,6 @@ class _State:
     problem: CytomrdError | None = None
     is_gating: bool = False
     last_change: float = field(default_factory=monotonic)
-
-
-def _is_idle(state: _State, idle_s: float | None) -> bool:
-    return idle_s is not None and monotonic() - state.last_change > idle_s
 
 
 def _step(watch: FolderWatch, gate: Callable[[Look], object], state: _State) -> None:

@@ -330,6 +330,22 @@ def test_a_samplesheet_with_a_mistake_is_refused_until_it_is_mended(watch, blood
     assert len(watch.look().rows) == 3
 
 
+def test_files_that_are_not_gated_are_not_waited_for(watch, blood_run):
+    rows = rows_of(blood_run / "samplesheet.csv")
+    stain = {"file": "PE.fcs", "sample_id": "PE", "panel": "car-nk-bcma", "role": "single_stain", "stain": "CD56"}
+    with (blood_run / "samplesheet.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "stain"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, stain])
+    watch.look()
+    before = watch.look()
+    assert len(before.rows) == 4
+    assert not before.waiting
+    for content in (b"F", b"FCS3.1"):
+        (blood_run / "PE.fcs").write_bytes(content)
+        assert watch.look().state == before.state
+
+
 def test_settings_that_change_are_another_result(watch, blood_run):
     before = watch.look()
     (blood_run / "run.toml").write_text("lob_events = {euroflow-mm-mrd = 3}\n")
