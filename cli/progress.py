@@ -52,13 +52,14 @@ def progress_bar(what: str, *, total: float | None = None, quiet: bool = False) 
 def run_progress(n_samples: int, n_events: int, *, say_kept: bool = True, quiet: bool = False) -> Iterator[Callable]:
     """Yield ``progress(sample_id, n_events, what)``, called as each sample of a run ends.
 
-    A terminal shows samples and time left; the log gets one line a sample (level info) with both. The time left goes
-    by events, and only by those of samples that took time: those kept from an earlier run took none, and have
-    no line where ``say_kept`` is false.
+    A terminal shows samples and time left; the log gets one line a sample (level info) with both, and where these are
+    shown there is no bar. The time left goes by events, and only by those of samples that took time: those kept from
+    an earlier run took none, and have no line where ``say_kept`` is false.
     """
     started = time.monotonic()
     n_ended, events_left, events_done = 0, n_events, 0
-    with progress_bar("gating", total=n_events, quiet=quiet) as bar:
+    # Lines that come while a bar stands would break it.
+    with progress_bar("gating", total=n_events, quiet=quiet or log.isEnabledFor(logging.INFO)) as bar:
 
         def progress(sample_id: str, events: int, what: str) -> None:
             nonlocal n_ended, events_left, events_done
