@@ -109,6 +109,7 @@ def command(
         if end.found is None:
             _exit(ctx, failed=missing, held=False)
         _finish(ctx, end.found, out, started, quiet=quiet, failed=missing)
+        return
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:
         _show_plan(plan, jobs, max_memory)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
@@ -59,19 +56,18 @@ def watch_folder(
     CytomrdError
         That of the last look or round, where the watch ends with it. Until then it is said and tried again.
     KeyboardInterrupt
-        If interrupted, or ended by SIGTERM, while samples were gated.
+        If interrupted while samples were gated.
     """
     state = _State()
     log.info("watching %s, every %g s; Ctrl-C ends it", watch.folder, interval_s)
     try:
-        with _sigterm_interrupts():
-            while True:
-                began = monotonic()
-                _step(watch, gate, state)
-                if idle_s is not None and monotonic() - state.last_change > idle_s:
-                    break
-                # A round over many samples takes time, whatever is new: what is finished meanwhile makes the next.
-                sleep(max(interval_s, monotonic() - began))
+        while True:
+            began = monotonic()
+            _step(watch, gate, state)
+            if idle_s is not None and monotonic() - state.last_change > idle_s:
+                break
+            # A round over many samples takes time, whatever is new: what is finished meanwhile makes the next.
+            sleep(max(interval_s, monotonic() - began))
     except KeyboardInterrupt:
         if state.is_gating:
             raise
@@ -150,20 +146,3 @@ def _say_published(look: Look) -> None:
     about = {"samples": n, "samples_waited_for": len(look.waiting)}
     rest = f"{len(look.waiting)} waited for" if look.waiting else "none is waited for; watching for more"
     log.info("results of %s are written, %s", words, rest, extra={"about": about})
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM, by which servers end a process, do what Ctrl-C does."""
-
-    def interrupt(*_) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

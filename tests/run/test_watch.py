@@ -111,6 +111,9 @@ def test_samples_are_gated_as_their_files_are_finished(small_run, gated_run, tmp
         assert (
             "not gated when these results were written: BM (BM_1.fcs is not there" in (out / "report.html").read_text()
         )
+        second = subprocess.run(watching.process.args, capture_output=True, text=True, check=False)
+        assert second.returncode == 6
+        assert f"(process {watching.process.pid}) since" in second.stderr
         content = (whole / "BM_1.fcs").read_bytes()
         put(whole / "BM_2.fcs", run / "BM_2.fcs")
         (run / "BM_1.fcs").write_bytes(content[: len(content) // 2])
@@ -169,9 +172,6 @@ def test_an_idle_watch_ends_and_says_what_is_missing(blood_run):
     whole = (blood_run / "PB14.fcs").read_bytes()
     (blood_run / "PB14.fcs").write_bytes(whole[:-1000])
     with Watching(blood_run, "--watch-idle", "0.02") as watching:
-        second = subprocess.run(watching.process.args, capture_output=True, text=True, check=False)
-        assert second.returncode == 6
-        assert f"(process {watching.process.pid}) since" in second.stderr
         watching.until_published(2, 1)
         output, _ = watching.process.communicate(timeout=HANGS_AFTER_S)
     assert watching.process.returncode == 4
