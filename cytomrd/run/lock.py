@@ -58,9 +58,14 @@ def hold_lock(out: Path) -> Iterator[Callable[[], None]]:
         end.set()
         if beat.is_alive():
             beat.join()
-        with suppress(RunError), _guarded(out):
-            if _read(holder) == mine:
-                holder.unlink()
+        if _read(holder) == mine:
+            _release(out, holder, mine)
+
+
+def _release(out: Path, holder: Path, mine: Mapping[str, object]) -> None:
+    with suppress(RunError), _guarded(out):
+        if _read(holder) == mine:
+            holder.unlink()
 
 
 @contextmanager
