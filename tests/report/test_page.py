@@ -184,6 +184,14 @@ def test_the_same_run_gives_the_same_bytes(run, html):
     assert render_report(run) == html
 
 
+def test_an_axis_is_written_once_and_referred_to(html, page):
+    ids = {a["id"] for a in page.all("g") if "id" in a}
+    uses = [a["href"][1:] for a in page.all("use")]
+    assert set(uses) <= ids
+    assert len(uses) > 10 * len(ids)
+    assert 'class="shared"' not in html
+
+
 def test_tables_are_offered_as_csv(page):
     files = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
     assert {"mrd.csv", "car_nk.csv", "qc.csv", "populations.csv", "gates_decided.csv"} <= set(files)
