@@ -1,0 +1,189 @@
+"""A finished run opened for review: its people, its trail, and the samples that can be put on the bench."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from cytomrd.errors import ReviewError, RunError
+from cytomrd.fcs.text import printable
+from cytomrd.report.cells import compared_with
+from cytomrd.review.marrow import Marrow
+from cytomrd.review.people import People
+from cytomrd.review.signature import RememberedHashes, Signer
+from cytomrd.review.trail import EDITS, Trail
+from cytomrd.review.versions import Versions
+from cytomrd.review.workbench import Workbench
+from cytomrd.run.execute import GatedRun
+from cytomrd.run.finish import finish_sample
+from cytomrd.run.gate_sample import read_gated
+from cytomrd.run.model import SampleResult
+from cytomrd.run.plan import PlannedSample, plan_run
+from cytomrd.run.provenance import PROVENANCE_NAME
+from cytomrd.run.sealed import SealedSample, find_sealed, storage_errors
+from cytomrd.run.settings import RunSettings
+from cytomrd.run.staging import sample_store
+from cytomrd.run.workers import Failed
+
+__all__ = ["ReviewRun", "SampleLine", "open_review", "review_folder"]
+
+# More share the reading of a file without its being faster.
+MOST_THREADS = 8
+TRAIL_NAME, PEOPLE_NAME = "trail.sqlite", "people.json"
+
+
+@dataclass(frozen=True)
+class SampleLine:
+    """A sample in the list: who it is, what was found without a person, and what people did."""
+
+    sample_id: str
+    subject_id: str
+    visit: str
+    status: str
+    mrd_fraction: float | None
+    n_edits: int
+    signed: tuple[str, ...]
+
+
+def review_folder(results: Path) -> Path:
+    """Where the review of some results is: beside them, since `cytomrd gate` takes the results' place as a whole."""
+    return results.parent / f"{results.name}-review"
+
+
+def open_review(folder: Path, results: Path | None = None) -> ReviewRun:
+    """Open the review of a finished run; made with the first time.
+
+    Raises
+    ------
+    RunError
+        If there is no finished run, or what its samples were gated to is gone.
+    """
+    results = results if results is not None else folder / "results"
+    try:
+        record = json.loads((results / PROVENANCE_NAME).read_bytes())
+        settings = RunSettings(**record["settings"])
+        panels = {name: entry["sha256"] for name, entry in record["panels"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{results}: no finished run here ({error}); `cytomrd gate` makes one") from error
+    plan = plan_run(folder, strict=settings.strict, exclude=results)
+    found = find_sealed(sample_store(results))
+    sealed = tuple(_of_results(s, found.get(s.sample_id, []), panels) for s in plan.samples)
+    return ReviewRun(GatedRun(plan, settings, sealed), results)
+
+
+def _of_results(planned: PlannedSample, sealed: list[SealedSample], panels: Mapping[str, str]) -> SealedSample | Failed:
+    """The sealed sample that the results were made from."""
+    same = [s for s in sealed if s.made_from["panel"]["sha256"] == panels.get(s.made_from["panel"]["id"])]
+    return same[-1] if same else Failed((f"{planned.sample_id}: was not gated, or its gating is gone",))
+
+
+class ReviewRun:
+    """The review of one run; shared by all windows of a server.
+
+    Attributes
+    ----------
+    samples
+        Ids of the samples that can be reviewed, in the order of the run.
+    """
+
+    def __init__(self, gated: GatedRun, results: Path):
+        self.folder, self.results, self.review = gated.plan.folder, results, review_folder(results)
+        self.plan, self.settings = gated.plan, gated.settings
+        with storage_errors(self.review):
+            self.review.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.trail, self.people = Trail(self.review / TRAIL_NAME), People(self.review / PEOPLE_NAME)
+        self._pairs = {p.sample_id: (p, s) for p, s in gated.pairs if p.assay == "mrd" and isinstance(s, SealedSample)}
+        self._blanks = gated.blanks
+        self._sha256 = RememberedHashes()
+        self._open: dict[str, Workbench] = {}
+        self._results: dict[str, SampleResult] = {}
+        self._locks = {sample_id: Lock() for sample_id in self._pairs}
+        self.samples = tuple(self._pairs)
+
+    def workbench(self, sample_id: str) -> Workbench:
+        """A sample on the bench, with its tubes open; the first time takes as long as gating it without a fit.
+
+        Raises
+        ------
+        ReviewError
+            If there is no such sample, or its files are not those that were gated.
+        """
+        planned, sealed = self._pair(sample_id)
+        with self._locks[sample_id]:
+            if sample_id not in self._open:
+                self._open[sample_id] = self._bench(planned, sealed)
+            return self._open[sample_id]
+
+    def _bench(self, planned: PlannedSample, sealed: SealedSample) -> Workbench:
+        if not sealed.is_whole:
+            raise ReviewError(f"{planned.sample_id}: what it was gated to was changed or is gone; gate it again")
+        subject = planned.files[0].row.subject_id
+        of_subject = [pair for pair in self._pairs.values() if pair[0].files[0].row.subject_id == subject]
+        marrow = Marrow(
+            planned,
+            read_gated(sealed),
+            self.plan.panels[planned.files[0].panel_id],
+            settings=self.settings,
+            blanks=self._blanks.get(planned.files[0].panel_id, ()),
+            others=[self._automatic(p, s) for p, s in compared_with(planned, of_subject)],
+            n_threads=min(MOST_THREADS, os.cpu_count() or 1),
+        )
+        marrow.warm_up()
+        return Workbench(
+            marrow,
+            sealed,
+            trail=self.trail,
+            people=self.people,
+            signer=self._signer(planned, sealed),
+            versions=Versions.of(self.review, planned.sample_id),
+        )
+
+    def line(self, sample_id: str) -> SampleLine:
+        """A sample in a list; opens none of its files but to see that they are what was signed."""
+        planned, sealed = self._pair(sample_id)
+        sample, entries = self._automatic(planned, sealed), self.trail.entries(sample_id)
+        row = planned.files[0].row
+        states = ()
+        if any(e.action == "sign" for e in entries):
+            states = self._signer(planned, sealed).states(entries, self.problems())
+        return SampleLine(
+            sample_id=sample_id,
+            subject_id=row.subject_id or "",
+            visit=row.visit or "",
+            status=sample.mrd.status if sample.mrd is not None else sample.status,
+            mrd_fraction=sample.mrd.mrd_fraction if sample.mrd is not None else None,
+            n_edits=sum(e.action in EDITS for e in entries),
+            signed=tuple(f"{s.meaning} by {s.who}, {'valid' if s.valid else 'not valid: ' + s.reason}" for s in states),
+        )
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the trail, measured also by what every sample's versions say came before them."""
+        anchors = [a for i in self.samples for a in Versions.of(self.review, i).anchors()]
+        return self.trail.check(tuple(anchors))
+
+    def _automatic(self, planned: PlannedSample, sealed: SealedSample) -> SampleResult:
+        if planned.sample_id not in self._results:
+            panel = self.plan.panels[planned.files[0].panel_id]
+            blanks = self._blanks.get(panel.id, ())
+            found = finish_sample(planned, read_gated(sealed), panel, blanks=blanks, settings=self.settings)
+            self._results[planned.sample_id] = found
+        return self._results[planned.sample_id]
+
+    def _signer(self, planned: PlannedSample, sealed: SealedSample) -> Signer:
+        files = tuple(f.row.file for f in planned.files)
+        return Signer(self.review, self.results, self.folder, sealed, files, self._sha256)
+
+    def _pair(self, sample_id: str) -> tuple[PlannedSample, SealedSample]:
+        if sample_id not in self._pairs:
+            raise ReviewError(f"no sample {printable(sample_id, 60)!r} to review; there are {', '.join(self._pairs)}")
+        return self._pairs[sample_id]
+
+    def close(self) -> None:
+        """Let go of all that was opened."""
+        for bench in self._open.values():
+            bench.marrow.close()
+        self._open.clear()
