@@ -14,7 +14,7 @@ from cytomrd.fcs.text import printable
 from cytomrd.report.cells import compared_with
 from cytomrd.review.marrow import Marrow
 from cytomrd.review.people import People
-from cytomrd.review.signature import RememberedHashes, Signer
+from cytomrd.review.signature import RememberedHashes, SignatureState, Signer
 from cytomrd.review.trail import EDITS, Trail
 from cytomrd.review.versions import Versions
 from cytomrd.review.workbench import Workbench
@@ -146,10 +146,7 @@ class ReviewRun:
         """A sample in a list; opens none of its files but to see that they are what was signed."""
         planned, sealed = self._pair(sample_id)
         sample, entries = self._automatic(planned, sealed), self.trail.entries(sample_id)
-        row = planned.files[0].row
-        states = ()
-        if any(e.action == "sign" for e in entries):
-            states = self._signer(planned, sealed).states(entries, self.problems())
+        row, states = planned.files[0].row, self.signatures(sample_id)
         return SampleLine(
             sample_id=sample_id,
             subject_id=row.subject_id or "",
@@ -159,6 +156,13 @@ class ReviewRun:
             n_edits=sum(e.action in EDITS for e in entries),
             signed=tuple(f"{s.meaning} by {s.who}, {'valid' if s.valid else 'not valid: ' + s.reason}" for s in states),
         )
+
+    def signatures(self, sample_id: str) -> tuple[SignatureState, ...]:
+        """Every signature of a sample, and whether it holds; the sample need not be open."""
+        entries = self.trail.entries(sample_id)
+        if not any(e.action == "sign" for e in entries):
+            return ()
+        return self._signer(*self._pair(sample_id)).states(entries, self.problems())
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the trail, measured also by what every sample's versions say came before them."""
