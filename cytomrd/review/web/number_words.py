@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from cytomrd.report.sample import HEMODILUTION
 from cytomrd.report.words import MISSING, fraction_words, number_words
@@ -18,51 +19,62 @@ STATUS = {
 }
 
 
-def _count(value) -> str:
+def _count(value: int) -> str:
     return f"{value:,}"
 
 
-def _limit(value) -> str:
+def _limit(value: float) -> str:
     return fraction_words(value, digits=2)
 
 
-# Name in mrd.csv: what it is called, how it is written. In the order in which a reader asks.
-_WORDS: dict[str, tuple[str, Callable[[object], str]]] = {
-    "status": ("Status", lambda v: STATUS.get(v, str(v))),
-    "mrd_fraction": ("MRD", fraction_words),
-    "ci_low": ("95% interval, lower end", fraction_words),
-    "ci_high": ("95% interval, upper end", fraction_words),
-    "n_clonal_pc": ("Clonal plasma cells", _count),
-    "n_normal_pc": ("Normal plasma cells", _count),
-    "n_plasma_cells": ("Plasma cells", _count),
-    "n_nucleated": ("Nucleated cells (N)", _count),
-    "lod": ("Limit of detection", _limit),
-    "lloq": ("Limit of quantification", _limit),
-    "lob_events": ("Limit of blank", _count),
-    "below_1e_5": ("Below 10⁻⁵", lambda v: "yes" if v else "no"),
-    "light_chain": ("Light chain", str),
-    "kappa_lambda_ratio": ("Kappa : lambda", number_words),
-    "hemodilution": ("Hemodilution", lambda v: HEMODILUTION.get(v, str(v))),
-    "mrd_low_with_gates": ("With moved gates, lower end", fraction_words),
-    "mrd_high_with_gates": ("With moved gates, upper end", fraction_words),
-    "mrd_sd_gates": ("SD of moved gates", fraction_words),
-    "mrd_fraction_without_qc": ("MRD without time QC", fraction_words),
-    "n_alike_earlier": ("Like the earlier clone", _count),
-    "flags": ("Flags", lambda v: str(v).replace(";", "; ")),
-}
-# Shown although nothing changed.
-_ALWAYS = (
-    "status", "mrd_fraction", "ci_low", "ci_high", "n_clonal_pc", "n_normal_pc", "n_plasma_cells", "n_nucleated", "lod",
-    "lloq", "light_chain", "kappa_lambda_ratio", "hemodilution",
-)  # fmt: skip
+def _interval(low: float, high: float) -> str:
+    return fraction_words(high, low, high).partition("(")[2].rstrip(")") or fraction_words(high)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the page: columns of mrd.csv, what they are called together, and how they are written."""
+
+    label: str
+    names: tuple[str, ...]
+    words: Callable[..., str]
+    always: bool = True
+
+
+# In the order in which a reader asks; ``always``: shown although nothing changed.
+_ROWS = (
+    _Row("MRD", ("mrd_fraction",), fraction_words),
+    _Row("95% interval", ("ci_low", "ci_high"), _interval),
+    _Row("Status", ("status",), lambda v: STATUS.get(v, str(v))),
+    _Row("Clonal plasma cells", ("n_clonal_pc",), _count),
+    _Row("Normal plasma cells", ("n_normal_pc",), _count),
+    _Row("Plasma cells", ("n_plasma_cells",), _count),
+    _Row("Nucleated cells (N)", ("n_nucleated",), _count),
+    _Row("Limit of detection", ("lod",), _limit),
+    _Row("Limit of quantification", ("lloq",), _limit),
+    _Row("Light chain", ("light_chain",), str),
+    _Row("Kappa : lambda", ("kappa_lambda_ratio",), number_words),
+    _Row("Hemodilution", ("hemodilution",), lambda v: HEMODILUTION.get(v, str(v))),
+    _Row("Below 10⁻⁵", ("below_1e_5",), lambda v: "yes" if v else "no", False),
+    _Row("Interval with moved gates", ("mrd_low_with_gates", "mrd_high_with_gates"), _interval, False),
+    _Row("MRD without time QC", ("mrd_fraction_without_qc",), fraction_words, False),
+    _Row("Like the earlier clone", ("n_alike_earlier",), _count, False),
+    _Row("Flags", ("flags",), lambda v: str(v).replace(";", "; "), False),
+)
+_HIDDEN = {"mrd_sd_gates"}  # says what the interval with moved gates says
 
 
 def value_words(name: str, value: object) -> str:
-    """One number as it is read."""
-    if value is None or value == "":
-        return MISSING
-    if name in _WORDS:
-        return _WORDS[name][1](value)
+    """One value of mrd.csv as it is read."""
+    row = next((r for r in _ROWS if r.names == (name,)), None)
+    return _written(row.words if row is not None else _plain, (value,))
+
+
+def _written(words: Callable[..., str], values: tuple[object, ...]) -> str:
+    return MISSING if any(v is None or v == "" for v in values) else words(*values)
+
+
+def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -73,20 +85,24 @@ def value_words(name: str, value: object) -> str:
 def figure_views(numbers: Iterable[Number]) -> list[dict[str, object]]:
     """The numbers of the sample, each with what was kept, what it is now, and what the program alone had found."""
     found = {n.name: n for n in numbers if n.group == "mrd"}
-    order = [name for name in _WORDS if name in found] + [name for name in found if name not in _WORDS]
+    named = {name for row in _ROWS for name in row.names} | _HIDDEN
+    others = [_Row(name.replace("_", " "), (name,), _plain, False) for name in found if name not in named]
     views = []
-    for name in order:
-        number = found[name]
-        if not number.changed and name not in _ALWAYS:
+    for row in (*_ROWS, *others):
+        members = [found[name] for name in row.names if name in found]
+        changed = any(bool(n.changed) for n in members)
+        if len(members) < len(row.names) or not (changed or row.always):
             continue
-        now, kept, automatic = (value_words(name, v) for v in (number.new, number.old, number.automatic))
+        automatic, kept, now = (
+            _written(row.words, tuple(getattr(n, which) for n in members)) for which in ("automatic", "old", "new")
+        )
         views.append(
             {
-                "key": name,
-                "name": _WORDS[name][0] if name in _WORDS else name.replace("_", " "),
+                "key": row.names[0],
+                "name": row.label,
                 "now": now,
                 "kept": kept,
-                "changed": bool(number.changed),
+                "changed": changed,
                 "note": f"automatic: {automatic}" if automatic != now else "",
             }
         )

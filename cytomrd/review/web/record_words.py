@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cytomrd.errors import StaleEditError
 from cytomrd.report.words import MISSING, join_words, linear_words, plural
 from cytomrd.review.run import ReviewRun
 from cytomrd.review.signature import SignatureState
 from cytomrd.review.trail import Entry
-from cytomrd.review.views import GateView
 from cytomrd.review.workbench import Workbench
 
 __all__ = ["entry_view", "signature_views", "signing_view", "stale_words", "trail_view"]
@@ -20,13 +19,13 @@ ACTIONS = {
     "cut": "moved the cut of",
     "reset": "reset",
     "call": "called",
-    "undo": "took back",
-    "redo": "did again",
+    "undo": "took back:",
+    "redo": "did again:",
     "comment": "commented",
     "sign": "signed",
 }
 CALLS = {"clonal": "clonal", "normal": "normal", "indeterminate": "not sure"}
-AS_FOUND = "as found"
+AUTOMATIC = "automatic"
 
 
 def _moment(at: str) -> str:
@@ -49,42 +48,59 @@ def entry_view(entry: Entry, bench: Workbench) -> dict[str, object]:
 
 
 def _changes_words(text: str, bench: Workbench) -> str:
-    """What the JSON of an entry says of gates, cuts and calls."""
+    """What the JSON of an entry says of cuts, gates and calls. A cut says what its gates would say again."""
     try:
         held = json.loads(text)
-        changes = held["set"] if isinstance(held, dict) else held
-        return "; ".join(_value_words(kind, tube, name, value, bench) for (kind, tube, name), value in changes)
-    except (KeyError, TypeError, ValueError):
+        changes = {tuple(key): value for key, value in (held["set"] if isinstance(held, dict) else held)}
+        cuts = [key for key in changes if key[0] == "cut"]
+        gates = [key for key in changes if key[0] == "gate"]
+        words = [_call_words(changes[key]) for key in changes if key[0] == "call"]
+        words += [_cut_words(tube, name, changes["cut", tube, name], bench) for _, tube, name in cuts]
+        if cuts and gates:
+            return f"{'; '.join(words)} (in {join_words(name for _, _, name in gates)})"
+        return "; ".join(
+            [*words, *(_gate_words(tube, name, changes["gate", tube, name], bench) for _, tube, name in gates)]
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
         return text[:500]  # an entry that this version cannot read is shown as it stands
 
 
-def _value_words(kind: str, tube: str, name: str, value: object, bench: Workbench) -> str:
-    if kind == "call":
-        return AS_FOUND if value is None else f"cluster {value['cluster']} {CALLS.get(value['call'], value['call'])}"
-    if value is None:
-        return f"{name} {AS_FOUND}"
-    views = bench.gates(tube)
-    if kind == "cut":
-        marker = next((key.rpartition(":")[0] for v in views for key, cut in v.cuts.items() if cut == name), None)
-        return f"cut {name} {_linear(bench, tube, marker, value)}"
-    view = next((v for v in views if v.name == name), None)
-    return f"{name} {_geometry_words(view, value, bench, tube)}"
+def _call_words(value: Mapping | None) -> str:
+    return AUTOMATIC if value is None else f"cluster {value['cluster']} {CALLS.get(value['call'], value['call'])}"
 
 
-def _geometry_words(view: GateView | None, value: Mapping, bench: Workbench, tube: str) -> str:
-    if "vertices" in value:
-        first = ", ".join(f"{v:.3g}" for v in value["vertices"][0])
-        return f"{plural(len(value['vertices']), 'corner')} from ({first})"
-    if "mean" in value:
-        return f"centre ({', '.join(f'{v:.3g}' for v in value['mean'])})"
-    axes = view.axes if view is not None else [""] * len(value["minimum"])
-    sides = []
-    for marker, low, high in zip(axes, value["minimum"], value["maximum"], strict=True):
-        if low is not None:
-            sides.append(f"{marker} from {_linear(bench, tube, marker, low)}")
-        if high is not None:
-            sides.append(f"{marker} below {_linear(bench, tube, marker, high)}")
-    return ", ".join(sides)
+def _cut_words(tube: str, name: str, value: float | None, bench: Workbench) -> str:
+    fitted = bench.marrow.tubes[tube].fitted
+    decision = next((d for d in fitted.decisions if d.name == name), None)
+    position = value if value is not None else decision.value
+    words = f"cut {name} {_linear(bench, tube, decision.marker if decision is not None else None, position)}"
+    return f"{words}, {AUTOMATIC}" if value is None else words
+
+
+def _gate_words(tube: str, name: str, value: Mapping | None, bench: Workbench) -> str:
+    view = next((v for v in bench.gates(tube) if v.name == name), None)
+    title = view.title if view is not None else name
+    gate = bench.marrow.tubes[tube].fitted.strategy.gate(name) if value is None else None
+
+    def geometry(part: str):
+        return value.get(part) if value is not None else getattr(gate, part, None)
+
+    words = ""
+    if geometry("vertices"):
+        words = plural(len(geometry("vertices")), "corner")
+    elif geometry("mean"):
+        words = f"centre ({', '.join(f'{v:.3g}' for v in geometry('mean'))})"
+    elif geometry("minimum"):
+        sides = zip(view.axes, geometry("minimum"), geometry("maximum"), strict=True) if view is not None else ()
+        words = ", ".join(side for m, low, high in sides for side in _side_words(bench, tube, m, low, high))
+    return f"{title}: {words}{f', {AUTOMATIC}' if value is None else ''}"
+
+
+def _side_words(bench: Workbench, tube: str, marker: str, low: float | None, high: float | None) -> Iterator[str]:
+    if low is not None:
+        yield f"{marker} from {_linear(bench, tube, marker, low)}"
+    if high is not None:
+        yield f"{marker} below {_linear(bench, tube, marker, high)}"
 
 
 def _linear(bench: Workbench, tube: str, marker: str | None, position: float) -> str:
@@ -107,13 +123,17 @@ def signature_views(states: Iterable[SignatureState]) -> list[dict[str, object]]
     return [
         {
             "valid": state.valid,
-            "short": f"{state.meaning.capitalize()} by {state.who}: {'valid' if state.valid else 'not valid'}",
+            "short": f"{state.meaning.capitalize()} by {state.who}: {_holds(state)}",
             "words": f"{state.meaning.capitalize()} by {state.who} ({state.role}), version {state.version}.",
             "reasons": [state.reason] if state.reason else [],
             "when": _moment(state.at),
         }
         for state in states
     ]
+
+
+def _holds(state: SignatureState) -> str:
+    return "valid" if state.valid else f"not valid, {state.reason}"
 
 
 def signing_view(bench: Workbench) -> dict[str, object]:

@@ -57,7 +57,7 @@ function show(sample) {
   $("title").textContent = sample.id;
   $("facts").textContent = sample.facts;
   showSignatures($("seals"), $("signatures"), sample);
-  showVerdict($("verdict"), sample);
+  showVerdict($("verdict"), sample, Boolean(state.edit));
   showNumbers($("numbers"), sample);
   showClusters($("clusters"), sample, { call, inspect });
   showComments($("comments"), sample);

@@ -14,9 +14,9 @@ export function showClusters(place, sample, { call, inspect }) {
     h("thead", {}, h("tr", {}, ...["Cluster", "Cells", "What it is like", "Automatic", "Called"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", {}, ...sample.clusters.map((c) => h("tr", { "data-cluster": c.id },
       h("th", { scope: "row" }, c.title),
-      h("td", {}, ...c.cells.map(([tube, words]) => h("div", {}, h("button", { type: "button", class: "link", "data-key": `look ${tube} ${c.id}`, title: "Look at every one of them", onclick: () => inspect(tube, c.id) }, words)))),
-      h("td", { class: "like" }, c.like, c.reason ? h("small", {}, c.reason) : null), h("td", {}, c.automatic),
-      h("td", {}, buttons(c, call))))))));
+      h("td", { "data-head": "Cells" }, ...c.cells.map(([tube, words]) => h("div", {}, h("button", { type: "button", class: "link", "data-key": `look ${tube} ${c.id}`, title: "Look at every one of them", onclick: () => inspect(tube, c.id) }, words)))),
+      h("td", { class: "like", "data-head": "Like" }, c.like, c.reason ? h("small", {}, c.reason) : null), h("td", { "data-head": "Automatic" }, c.automatic),
+      h("td", { "data-head": "Called" }, buttons(c, call))))))));
 }
 
 function buttons(c, call) {
@@ -36,7 +36,7 @@ export function showCells(place, cells, { page, pick }) {
       h("span", { class: "meta" }, `${cells.n ? cells.first + 1 : 0}–${last} of ${cells.n.toLocaleString("en")}`),
       h("button", { type: "button", "data-key": "cells before", disabled: cells.first === 0, onclick: () => page(Math.max(0, cells.first - cells.size)) }, "Before"),
       h("button", { type: "button", "data-key": "cells after", disabled: last >= cells.n, onclick: () => page(last) }, "After")),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": cells.title }, h("table", { class: "cells" },
+    h("div", { class: "scroll low", tabindex: 0, role: "region", "aria-label": cells.title }, h("table", { class: "cells" },
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Event"), h("th", { scope: "col" }, "Called"), ...cells.columns.map((c) => h("th", { scope: "col", class: "num" }, c)))),
       h("tbody", {}, ...cells.rows.map((row) => h("tr", { class: row.event === cells.picked ? "picked" : null },
         h("th", { scope: "row" }, h("button", { type: "button", class: "link", "data-key": `cell ${row.event}`, title: "Show it on the plot", onclick: () => pick(row.event) }, String(row.event))),

@@ -2,9 +2,10 @@
 
 import { drawing, h, refill } from "./dom.js";
 
-export function showVerdict(place, sample) {
+export function showVerdict(place, sample, waits) {
   const v = sample.verdict;
   refill(place,
+    waits ? h("p", { class: "unkept" }, "With the change that is not kept yet:") : null,
     h("p", { class: "verdict" }, h("span", { class: `status ${v.need} ${sample.assay}` }, drawing(v.mark), h("span", {}, v.word)), " ", h("strong", {}, v.sentence)),
     ...v.numbers.map((line, i) => h("p", { class: i ? "line" : "line first" }, line)));
 }

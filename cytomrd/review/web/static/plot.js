@@ -30,15 +30,15 @@ export class PlotPane {
 
   controls() {
     const { view } = this, axes = this.tube().axes;
-    const channel = (axis, word) => h("label", {}, word, " ", h("select", {
+    const channel = (axis, word) => h("label", {}, h("span", {}, word), h("select", {
       "data-key": `axis ${axis}`, onchange: (event) => this.actions.view({ ...view, [axis]: event.target.value }),
     }, ...axes.map((one) => h("option", { value: one.marker, selected: one.marker === view[axis], disabled: one.marker === view[axis === "x" ? "y" : "x"] }, one.label))));
     refill($("controls"),
-      h("label", {}, "Events of ", h("select", { "data-key": "population", onchange: (event) => this.actions.view({ ...view, population: event.target.value }) },
+      h("label", { class: "wide" }, h("span", {}, "Events of"), h("select", { "data-key": "population", onchange: (event) => this.actions.view({ ...view, population: event.target.value }) },
         h("option", { value: "root", selected: view.population === "root" }, "all events"),
         ...this.tube().populations.map((p) => h("option", { value: p.name, selected: p.name === view.population }, p.title)))),
-      channel("x", "across"), channel("y", "up"),
-      h("span", { class: "meta" }, `${this.plot.n.toLocaleString("en")} events`));
+      channel("x", "Across"), channel("y", "Up"));
+    $("plot-title").textContent = `${this.population(view.gate)?.title ?? "Plot"}, tube ${view.tube}`;
   }
 
   draw() {
@@ -51,7 +51,7 @@ export class PlotPane {
     svg.append(s("clipPath", { id: "inside" }, s("rect", { x: plot.area.left, y: plot.area.top, width: plot.area.width, height: plot.area.height })));
     for (const gate of plot.gates.filter((one) => one.name !== view.gate)) {
       for (const points of gate.shape ? [outline(gate.shape, plot)] : gate.outlines) {
-        svg.append(s("path", { class: "gate other", "clip-path": "url(#inside)", d: "M" + px(points).map((p) => p.join(" ")).join("L") + "Z" }));
+        svg.append(s("path", { class: "gate other", "clip-path": "url(#inside)", d: "M" + px(points).map((p) => p.join(" ")).join("L") + "Z", onclick: (event) => { event.stopPropagation(); this.actions.view({ ...view, gate: gate.name }); } }, s("title", {}, `${gate.title} ${gate.percent}`)));
       }
     }
     this.editor?.leave();
@@ -61,9 +61,18 @@ export class PlotPane {
     svg.addEventListener("click", (event) => this.meet(event, svg));
     this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(shape) }) : null;
     if (active && !active.shape) for (const points of active.outlines) svg.append(s("path", { class: "gate active", "clip-path": "url(#inside)", d: "M" + px(points).map((p) => p.join(" ")).join("L") + "Z" }));
+    if (active) this.label(svg, active, px(active.shape ? outline(active.shape, plot) : active.outlines.flat()));
     $("plot").replaceChildren(svg);
     if (had) this.editor?.layer.focus({ preventScroll: true });
     this.mark(this.picked);
+  }
+
+  /** The gate's name and its share of what is shown, at its upper edge and inside the plot. */
+  label(svg, gate, points) {
+    const { left, top, width } = this.plot.area, text = `${gate.title} ${gate.percent}`, half = Math.min(text.length * 3.4, width / 2);
+    const xs = points.map((p) => Math.max(left, Math.min(left + width, p[0]))), y = Math.max(top, Math.min(...points.map((p) => p[1])));
+    const x = Math.max(left + half, Math.min(left + width - half, (Math.min(...xs) + Math.max(...xs)) / 2));
+    svg.append(s("text", { class: "percent mid", x, y: y + 15 }, text));
   }
 
   /** A click on the plot: the rare cell nearest to it, if one is near. */

@@ -5,7 +5,7 @@ import { h, refill } from "./dom.js";
 /** Signatures in one line for the top of the page, and in full below. */
 export function showSignatures(line, place, sample) {
   const all = sample.signatures;
-  const stand = all.length ? all.map((one) => h("span", { class: `seal ${one.valid ? "valid" : "void"}` },
+  const stand = all.length ? all.map((one) => h("span", { class: `seal ${one.valid ? "valid" : "void"}`, title: one.short },
     h("span", { "aria-hidden": "true" }, one.valid ? "✓ " : "✕ "), one.short)) : [h("span", { class: "seal none" }, "Not signed")];
   refill(line, h("span", { class: "seals" }, ...stand));
   refill(place, all.length ? h("ul", { class: "records" }, ...all.map((one) => h("li", { class: one.valid ? "valid" : "void" },
@@ -16,7 +16,7 @@ export function showSignatures(line, place, sample) {
 
 export function showComments(place, sample) {
   refill(place, sample.comments.length ? h("ul", { class: "records" }, ...sample.comments.map((one) =>
-    h("li", {}, h("p", { class: "said" }, one.text), h("p", { class: "meta" }, `${one.who}, ${one.when}`)))) : null);
+    h("li", {}, h("p", { class: "said" }, one.why), h("p", { class: "meta" }, `${one.who}, ${one.when}`)))) : null);
 }
 
 /** The trail, newest first: who, when, what, the old value and the new, why. */
@@ -26,6 +26,6 @@ export function showTrail(place, state, trail) {
   refill(place, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Trail" }, h("table", { class: "trail" },
     h("thead", {}, h("tr", {}, ...["No.", "When", "Who", "What", "Old value", "New value", "Why"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", {}, ...trail.entries.map((e) => h("tr", {},
-      h("th", { scope: "row" }, e.number), h("td", {}, e.when), h("td", {}, e.who), h("td", {}, e.what),
-      h("td", { class: "value" }, e.old), h("td", { class: "value" }, e.new), h("td", { class: "why" }, e.why)))))));
+      h("th", { scope: "row" }, e.number), h("td", { "data-head": "When" }, e.when), h("td", { "data-head": "Who" }, e.who), h("td", { "data-head": "What" }, e.what),
+      h("td", { class: "value", "data-head": "Old" }, e.old), h("td", { class: "value", "data-head": "New" }, e.new), h("td", { class: "why", "data-head": "Why" }, e.why)))))));
 }
