@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from threading import Lock
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -24,8 +24,9 @@ from cytomrd.panel import MrdSpec, Panel
 from cytomrd.review.recent import Recent
 from cytomrd.run.gate_file import GatedFile
 from cytomrd.run.mrd_sample import tube_cells
+from cytomrd.run.workers import LocalPool, Task
 
-__all__ = ["Caller", "Clusters", "cells_key", "pack_events", "unpack_events"]
+__all__ = ["Beside", "Caller", "Clusters", "cells_key", "pack_events", "unpack_events"]
 
 # Of the events of a call and of a cluster together, how many both must hold.
 MIN_SHARED = 0.5
@@ -84,62 +85,90 @@ class Clusters:
         return best
 
 
+class Beside:
+    """One process beside this one, shared by all samples that are open; started at once, so that no edit waits."""
+
+    def __init__(self):
+        self._pool, self._lock, self._starts = LocalPool(1), Lock(), True
+        self._pool.submit(Task("start", is_ready, ()))
+
+    @contextmanager
+    def judging(self, *arguments) -> Iterator[Callable[[], JudgedCells | None]]:
+        """Judge cells there while the block does other work; gives None where another has the process, or it died."""
+        if not self._lock.acquire(blocking=False):
+            yield lambda: None
+            return
+        try:
+            if self._starts:
+                self._pool.finished()
+                self._starts = False
+            self._pool.submit(Task("judge", judge_cells_of, arguments))
+            results: list[object] = []
+
+            def result() -> JudgedCells | None:
+                results.extend(found for _, found in self._pool.finished())
+                return next((r for r in results if isinstance(r, JudgedCells)), None)
+
+            try:
+                yield result
+            finally:
+                if not results:
+                    self._pool.finished()
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """End the process."""
+        self._pool.__exit__()
+
+
 class Caller:
-    """Finds the clusters of gated tubes; those with and without time QC side by side, each on a processor.
+    """Finds the clusters of gated tubes; those with and without time QC side by side.
 
     Parameters
     ----------
     panel, random_state
         As the run was gated.
+    beside
+        Where the second of them is found; None for here.
     """
 
-    def __init__(self, panel: Panel, random_state: int):
-        self.panel, self.random_state = panel, random_state
+    def __init__(self, panel: Panel, random_state: int, beside: Beside | None = None):
+        self.panel, self.random_state, self._beside = panel, random_state, beside
         self._kept = Recent(KEPT_CLUSTERS)
-        self._pool: ProcessPoolExecutor | None = None
 
     def clusters(self, files: Sequence[GatedFile]) -> tuple[Clusters, Clusters]:
         """With time QC, and as they would be without; the same where it left nothing out."""
         here = [tube_cells(f, self.panel) for f in files]
+        events = [f.rare.events for f in files]
         if not any(f.result.n_without_qc for f in files):
-            found = self._clusters(here, [f.rare.events for f in files])
+            found = self._clusters(here, events)
             return found, found
         there = [tube_cells(f, self.panel, without_qc=True) for f in files]
-        begun = None
-        if cells_key(there) not in self._kept:
-            begun = self._beside().submit(_judge, there, self.panel.mrd, self.random_state)
-        found = self._clusters(here, [f.rare.events for f in files])
-        return found, self._clusters(there, [f.rare_without_qc.events for f in files], begun)
+        events_there = [f.rare_without_qc.events for f in files]
+        if self._beside is None or cells_key(there) in self._kept:
+            return self._clusters(here, events), self._clusters(there, events_there)
+        with self._beside.judging(there, self.panel.mrd, self.random_state) as judged:
+            found = self._clusters(here, events)
+            return found, self._clusters(there, events_there, judged())
 
-    def _clusters(self, cells: list[TubeCells], events: Sequence[np.ndarray], begun: Future | None = None) -> Clusters:
+    def _clusters(
+        self, cells: list[TubeCells], events: Sequence[np.ndarray], judged: JudgedCells | None = None
+    ) -> Clusters:
         def made() -> Clusters:
-            judged = _judge(cells, self.panel.mrd, self.random_state) if begun is None else begun.result()
-            return Clusters(key, judged, count_clones(judged), tuple(events), clusters_of_events(judged))
+            found = judged or judge_cells_of(cells, self.panel.mrd, self.random_state)
+            return Clusters(key, found, count_clones(found), tuple(events), clusters_of_events(found))
 
         key = cells_key(cells)
         return self._kept.get(key, made)
 
-    def _beside(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        return self._pool
 
-    def warm_up(self) -> None:
-        """Start the process beside this one, so that the first edit does not wait for it."""
-        self._beside().submit(_ready)
-
-    def close(self) -> None:
-        """End the process beside this one."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-
-
-def _ready() -> bool:
+def is_ready() -> bool:
+    """Whether the process beside this one has loaded what it needs: to find this function it must."""
     return True
 
 
-def _judge(cells: list[TubeCells], spec: MrdSpec, random_state: int) -> JudgedCells:
+def judge_cells_of(cells: list[TubeCells], spec: MrdSpec, random_state: int) -> JudgedCells:
     """As a run's workers do: on one thread of linear algebra, so that the result is theirs to the last bit."""
     with threadpool_limits(1, "blas"):
         return judge_cells(cells, spec, random_state=random_state)

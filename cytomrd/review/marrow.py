@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from cytomrd.gating.fit import FittedGates
 from cytomrd.panel import Panel
-from cytomrd.review.calls import Caller, Clusters, cells_key
+from cytomrd.review.calls import Beside, Caller, Clusters, cells_key
 from cytomrd.review.shapes import shaped
 from cytomrd.review.state import State
 from cytomrd.review.tube import OpenTube
@@ -35,20 +36,31 @@ class Evaluated:
         Tube to its gates.
     sample
         The result, with the plasma cells labelled.
-    clusters
-        Found in its plasma cells.
-    called
-        Component of a cluster to the key of the call that a person made on it.
     notes
         What a person must know.
+    find
+        Gives ``clusters`` and ``called`` when they are first looked at.
     """
 
     state: State
     fitted: Mapping[str, FittedGates]
     sample: SampleResult
-    clusters: Clusters
-    called: Mapping[int, str]
     notes: tuple[str, ...]
+    find: Callable[[], tuple[Clusters, Mapping[int, str]]]
+
+    @cached_property
+    def _found(self) -> tuple[Clusters, Mapping[int, str]]:
+        return self.find()
+
+    @property
+    def clusters(self) -> Clusters:
+        """Those in its plasma cells."""
+        return self._found[0]
+
+    @property
+    def called(self) -> Mapping[int, str]:
+        """Component of a cluster to the key of the call that a person made on it."""
+        return self._found[1]
 
 
 class Marrow:
@@ -60,6 +72,8 @@ class Marrow:
         As the run planned and sealed it.
     blanks, others
         What is drawn together over samples: the run's negatives, and the subject's other marrows.
+    beside
+        A process for the clusters without time QC; None does all of it here.
     """
 
     def __init__(
@@ -71,12 +85,13 @@ class Marrow:
         settings: RunSettings,
         blanks: Sequence[Blank] = (),
         others: Sequence[SampleResult] = (),
+        beside: Beside | None = None,
         n_threads: int = 1,
     ):
         self.planned, self.panel, self.settings = planned, panel, settings
         self._blanks, self._others = tuple(blanks), tuple(others)
         self.automatic = self._finished(gated)
-        self._caller = Caller(panel, settings.random_state)
+        self._caller = Caller(panel, settings.random_state, beside)
         with ThreadPoolExecutor(len(gated.files)) as threads:
 
             def opened(pair) -> OpenTube:
@@ -95,10 +110,11 @@ class Marrow:
         """
         fitted = {name: shaped(tube.fitted, state.shapes(name)) for name, tube in self.tubes.items()}
         files = [self._gated(self.tubes[name], gates, drawn=drawn) for name, gates in fitted.items()]
+        if not state.values:
+            # The numbers are known; the clusters are found again for who looks at them.
+            return Evaluated(state, fitted, self.automatic, (), lambda: (self._caller.clusters(files)[0], {}))
         clusters, without_qc = self._caller.clusters(files)
         calls, called, lost = clusters.with_calls(state.calls)
-        if not state.values:
-            return Evaluated(state, fitted, self.automatic, clusters, called, ())
         found = {clusters.key: calls, without_qc.key: without_qc.with_calls(state.calls)[0]}
         clones = call_sample(files, self.panel, self.settings, call=lambda cells, *_, **__: found[cells_key(cells)])
         sample = self._finished(GatedSample(label_cells([f.result for f in files], clones), clones))
@@ -107,7 +123,7 @@ class Marrow:
             "cluster holds its events any more, so the call is not used"
             for key in lost
         )
-        return Evaluated(state, fitted, sample, clusters, called, notes)
+        return Evaluated(state, fitted, sample, notes, lambda: (clusters, called))
 
     def _gated(self, tube: OpenTube, fitted: FittedGates, *, drawn: bool) -> GatedFile:
         if fitted is tube.fitted:
@@ -117,11 +133,3 @@ class Marrow:
     def _finished(self, gated: GatedSample) -> SampleResult:
         sample = finish_sample(self.planned, gated, self.panel, blanks=self._blanks, settings=self.settings)
         return track_clone(sample, self._others)
-
-    def warm_up(self) -> None:
-        """Start what the first edit would wait for."""
-        self._caller.warm_up()
-
-    def close(self) -> None:
-        """Let go of what was opened beside this process."""
-        self._caller.close()

@@ -12,8 +12,10 @@ from threading import Lock
 from cytomrd.errors import ReviewError, RunError
 from cytomrd.fcs.text import printable
 from cytomrd.report.cells import compared_with
+from cytomrd.review.calls import Beside
 from cytomrd.review.marrow import Marrow
 from cytomrd.review.people import People
+from cytomrd.review.recent import Recent
 from cytomrd.review.signature import RememberedHashes, SignatureState, Signer
 from cytomrd.review.trail import EDITS, Trail
 from cytomrd.review.versions import Versions
@@ -33,6 +35,8 @@ __all__ = ["ReviewRun", "SampleLine", "open_review", "review_folder"]
 
 # More share the reading of a file without its being faster.
 MOST_THREADS = 8
+# Samples whose files and last results are kept at hand.
+MOST_OPEN = 6
 TRAIL_NAME, PEOPLE_NAME = "trail.sqlite", "people.json"
 
 
@@ -99,7 +103,8 @@ class ReviewRun:
         self._pairs = {p.sample_id: (p, s) for p, s in gated.pairs if p.assay == "mrd" and isinstance(s, SealedSample)}
         self._blanks = gated.blanks
         self._sha256 = RememberedHashes()
-        self._open: dict[str, Workbench] = {}
+        self._open = Recent(MOST_OPEN)
+        self._beside: Beside | None = None
         self._results: dict[str, SampleResult] = {}
         self._locks = {sample_id: Lock() for sample_id in self._pairs}
         self.samples = tuple(self._pairs)
@@ -114,9 +119,9 @@ class ReviewRun:
         """
         planned, sealed = self._pair(sample_id)
         with self._locks[sample_id]:
-            if sample_id not in self._open:
-                self._open[sample_id] = self._bench(planned, sealed)
-            return self._open[sample_id]
+            if self._beside is None:
+                self._beside = Beside()
+            return self._open.get(sample_id, lambda: self._bench(planned, sealed))
 
     def _bench(self, planned: PlannedSample, sealed: SealedSample) -> Workbench:
         if not sealed.is_whole:
@@ -130,9 +135,9 @@ class ReviewRun:
             settings=self.settings,
             blanks=self._blanks.get(planned.files[0].panel_id, ()),
             others=[self._automatic(p, s) for p, s in compared_with(planned, of_subject)],
+            beside=self._beside,
             n_threads=min(MOST_THREADS, os.cpu_count() or 1),
         )
-        marrow.warm_up()
         return Workbench(
             marrow,
             sealed,
@@ -188,6 +193,6 @@ class ReviewRun:
 
     def close(self) -> None:
         """Let go of all that was opened."""
-        for bench in self._open.values():
-            bench.marrow.close()
-        self._open.clear()
+        if self._beside is not None:
+            self._beside.close()
+            self._beside = None

@@ -27,7 +27,7 @@ from cytomrd.run.settings import RunSettings
 __all__ = ["OpenTube"]
 
 SPILLOVER = "spillover"
-KEPT_RESULTS, KEPT_IMAGES = 12, 64
+KEPT_RESULTS, KEPT_DRAWN, KEPT_IMAGES = 6, 2, 64
 
 
 @dataclass(eq=False)
@@ -52,7 +52,7 @@ class OpenTube:
     n_threads: int = 1
 
     def __post_init__(self):
-        self._results, self._images = Recent(KEPT_RESULTS), Recent(KEPT_IMAGES)
+        self._results, self._drawn, self._images = Recent(KEPT_RESULTS), Recent(KEPT_DRAWN), Recent(KEPT_IMAGES)
 
     @classmethod
     def open(
@@ -83,12 +83,11 @@ class OpenTube:
 
     def gated(self, fitted: FittedGates) -> GatedFile:
         """The tube under some gates: every count, and the plasma cells."""
-        key = fitted.strategy.gates, tuple(d.value for d in fitted.decisions)
-        return self._results.get(key, lambda: self._gated(fitted))
+        return self._results.get(_key(fitted), lambda: self._gated(fitted))
 
     def drawn(self, fitted: FittedGates) -> GatedFile:
         """The tube under some gates, with medians and all that the report draws."""
-        return self._gated(fitted, drawn=True)
+        return self._drawn.get(_key(fitted), lambda: self._gated(fitted, drawn=True))
 
     def _gated(self, fitted: FittedGates, *, drawn: bool = False) -> GatedFile:
         gated = gate_fitted(
@@ -148,6 +147,10 @@ class OpenTube:
             marker, of_linear, on_scale = known.get(detector, ("", np.nan, np.nan))
             rows.append((detector, marker, float(value), float(of_linear), float(on_scale)))
         return rows
+
+
+def _key(fitted: FittedGates) -> tuple:
+    return fitted.strategy.gates, tuple(d.value for d in fitted.decisions)
 
 
 def _counts(file: FileResult) -> list[tuple[str, int, int]]:

@@ -53,8 +53,10 @@ def _problems(run) -> Iterator[str]:
         if sample_id not in run.samples:
             yield f"review of {sample_id}: is no sample of the run any more"
             continue
+        version = max((e.version for e in own), default=0)
         for state in run.signatures(sample_id):
-            if not state.valid:
+            # One that a later change made void is in order: it says so where the result is shown.
+            if not state.valid and state.version == version:
                 yield f"review of {sample_id}: {state.meaning} by {state.who} at {state.at}: not valid: {state.reason}"
     there = {p.name for p in (run.review / "samples").glob("*")}
     for name in sorted(there - {safe_name(s) for s in known}):

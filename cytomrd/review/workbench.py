@@ -43,7 +43,7 @@ from cytomrd.run.sealed import SealedSample
 
 __all__ = ["Kept", "Preview", "Signing", "Workbench"]
 
-KEPT_PREVIEWS = 16
+KEPT_PREVIEWS = 8
 MAX_BINS = 1024
 
 
