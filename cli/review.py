@@ -80,14 +80,17 @@ def _serve(opened, host: str, port: int, certificate, key, name: str, *, browser
     from cytomrd.fcs.text import printable
     from cytomrd.review.server import serve
 
+    token = ""
     if not opened.people.everyone():
         user = getpass.getuser()
         token = opened.people.add(user, "reviewer")
         click.echo(printable(f"{user}, your token to sign in and to sign with, shown once: {token}"))
 
     def ready(address) -> None:
-        click.echo(f"{address.url} (end with Ctrl-C)")
+        # Behind the # the token stays in the browser: it is in no request line and in no log.
+        url = f"{address.url}#token={token}" if token else address.url
+        click.echo(f"{url} (end with Ctrl-C)")
         if browser:
-            click.launch(address.url)
+            click.launch(url)
 
     serve(opened, host=host, port=port, certificate=certificate, key=key, name=name, ready=ready)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WAIT_MS = 60_000
+WAIT_MS = 30_000
 
 # Time from the release of the mouse to the new numbers, as the page itself sees it.
 STOPWATCH = """() => {
@@ -29,7 +29,7 @@ class ReviewPage:
     def ready(self) -> None:
         """Wait until the sample, its plot and its trail are there."""
         self.page.wait_for_selector("#plot svg")
-        self.page.wait_for_selector("#trail table")
+        self.page.wait_for_selector("#trail table", state="attached")
         self.idle()
 
     def idle(self) -> None:
@@ -46,7 +46,7 @@ class ReviewPage:
     def drag(self, handle: str, dx: float, dy: float = 0.0) -> None:
         """Drag a handle of the gate by so many pixels, and wait for the numbers."""
         knob = self.page.locator(f'#plot [data-handle="{handle}"] circle.hit').first
-        knob.scroll_into_view_if_needed()
+        knob.evaluate("element => element.scrollIntoView({ block: 'center' })")
         box = knob.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         mouse = self.page.mouse
@@ -55,7 +55,8 @@ class ReviewPage:
         mouse.move(x + dx / 2, y + dy / 2, steps=3)
         mouse.move(x + dx, y + dy, steps=3)
         mouse.up()
-        self.page.wait_for_selector("body.waits")
+        self.page.wait_for_selector("body.waits, #said.refusal")
+        assert not self.page.locator("#said.refusal").count(), self.said()
         self.idle()
 
     def number(self, name: str) -> str:

@@ -218,6 +218,8 @@ async function inspect(tube, cluster, more = {}) {
 async function pick(tube, event) {
   const cell = await work("Reading the cell …", (signal) => post("/read/cell", asked({ tube, event }), signal));
   if (!cell) return;
+  const there = fitting({ ...state.view, tube });
+  if (tube !== state.view.tube && there) await setView(there);
   pane.mark({ tube, event });
   refill($("cell"), h("div", { class: "bar" }, h("h3", {}, `Event ${cell.event}, tube ${tube}: ${cell.word}`), h("button", { type: "button", onclick: () => { refill($("cell")); pane.mark(null); } }, "Close")),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values of this cell" }, h("table", { class: "narrow" },

@@ -9,9 +9,10 @@ const HELP = "Arrow keys move it, with Shift in big steps. Comma and full stop c
   + "Plus adds a corner, Delete takes one away. Enter applies, Escape takes back.";
 
 export class GateEditor {
-  /** @param plot what the server said of the plot  @param svg its drawing  @param apply called with the gate's new shape */
-  constructor({ plot, svg, gate, apply }) {
-    Object.assign(this, { plot, svg, gate, apply });
+  /** @param plot what the server said of the plot  @param svg its drawing  @param apply called with the gate's new shape
+   *  @param click called with the event of a press that moved nothing */
+  constructor({ plot, svg, gate, apply, click }) {
+    Object.assign(this, { plot, svg, gate, apply, click });
     this.axes = { x: plot.x, y: plot.y };
     this.shape = gate.shape;
     this.held = handles(this.shape, this.axes)[0].key;
@@ -45,11 +46,16 @@ export class GateEditor {
     if (!all.some((handle) => handle.key === this.held)) this.held = all[0].key;
     const many = all.length > 16;
     this.layer.replaceChildren(
-      s("path", { class: "grip", d: line, "data-handle": "whole" }),
-      s("path", { class: this.changed ? "gate active changed" : "gate active", d: line }),
-      ...all.map((handle) => this.knob(handle, many)),
+      s("path", { class: "grip", "clip-path": "url(#inside)", d: line, "data-handle": "whole" }),
+      s("path", { class: this.changed ? "gate active changed" : "gate active", "clip-path": "url(#inside)", d: line }),
+      ...all.filter((handle) => this.onPlot(handle)).map((handle) => this.knob(handle, many)),
     );
     this.layer.setAttribute("aria-label", `${this.gate.title}, ${this.spoken()} ${HELP}`);
+  }
+
+  onPlot({ at: [x, y] }) {
+    const slack = 0.002;
+    return [[x, this.axes.x], [y, this.axes.y]].every(([v, axis]) => v >= axis.low - slack && v <= axis.high + slack);
   }
 
   knob(handle, many) {
@@ -89,6 +95,7 @@ export class GateEditor {
     const from = this.at(event), before = this.shape, id = event.pointerId;
     this.layer.setPointerCapture(id);
     const move = (e) => {
+      if (this.shape === before && Math.hypot(e.clientX - event.clientX, e.clientY - event.clientY) < 3) return;
       const [x, y] = this.at(e);
       this.shape = moved(before, this.held, x - from[0], y - from[1], this.axes);
       this.draw();
@@ -97,7 +104,9 @@ export class GateEditor {
     const end = (e) => {
       this.layer.removeEventListener("pointermove", move);
       this.stop = null;
-      if (e?.type === "pointerup") this.settle();
+      if (e?.type !== "pointerup") return;
+      if (this.shape === before) this.click(e);
+      else this.settle();
     };
     this.stop = () => { this.shape = before; end(); this.draw(); };
     this.layer.addEventListener("pointermove", move);
@@ -157,6 +166,7 @@ export class GateEditor {
   settle() {
     clearTimeout(this.timer);
     if (!this.changed || this.stop || this.sent === this.shape) return;
+    if (JSON.stringify(this.shape) === JSON.stringify(this.gate.shape)) return;
     this.sent = this.shape;
     this.apply(this.shape);
   }

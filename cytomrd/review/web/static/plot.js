@@ -58,8 +58,8 @@ export class PlotPane {
     const active = plot.gates.find((one) => one.name === view.gate);
     this.ring = s("circle", { class: "ring", r: 8, visibility: "hidden" });
     svg.append(this.ring);
-    svg.addEventListener("click", (event) => this.meet(event, svg));
-    this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(shape) }) : null;
+    svg.addEventListener("click", (event) => { if (!event.target.closest(".editor")) this.meet(event, svg); });
+    this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(shape), click: (event) => this.meet(event, svg) }) : null;
     if (active && !active.shape) for (const points of active.outlines) svg.append(s("path", { class: "gate active", "clip-path": "url(#inside)", d: "M" + px(points).map((p) => p.join(" ")).join("L") + "Z" }));
     if (active) this.label(svg, active, px(active.shape ? outline(active.shape, plot) : active.outlines.flat()));
     $("plot").replaceChildren(svg);
@@ -77,7 +77,6 @@ export class PlotPane {
 
   /** A click on the plot: the rare cell nearest to it, if one is near. */
   meet(event, svg) {
-    if (event.target.closest(".editor")) return;
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
     let best = null, least = REACH;
     for (const group of this.plot.dots) {

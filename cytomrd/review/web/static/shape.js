@@ -56,11 +56,10 @@ function shifted(shape, dx, dy, axes) {
   return { ...shape, x: side(shape.x, dx, axes.x), y: side(shape.y, dy, axes.y) };
 }
 
-/** So much of a step that nothing that was on the plot leaves it: a gate keeps its form at the edge. */
+/** So much of a step that a part of the gate stays on the plot, to be taken hold of again. */
 function fitting(values, by, axis) {
-  const low = Math.min(...values), high = Math.max(...values);
-  if (by < 0) return Math.min(0, Math.max(by, axis.low - low));
-  return Math.max(0, Math.min(by, axis.high - high));
+  const rest = (axis.high - axis.low) / 50;
+  return Math.max(axis.low + rest - Math.max(...values), Math.min(by, axis.high - rest - Math.min(...values)));
 }
 
 const inside = (value, axis) => Math.max(axis.low, Math.min(axis.high, value));
