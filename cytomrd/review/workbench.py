@@ -330,9 +330,9 @@ class Workbench:
             return next(s for s in self.signatures() if s.seq == entry.seq)
 
     def signatures(self) -> tuple[SignatureState, ...]:
-        """Every signature, and whether it holds."""
-        self._catch_up()
-        return self._signer.states(self._entries, self._trail.check(self._versions.anchors()))
+        """Every signature, and whether it holds, by what the trail says now and not by what is remembered of it."""
+        entries = self._trail.entries(self.sample_id)
+        return self._signer.states(entries, self._trail.check(self._versions.anchors()))
 
     # ---------------------------------------------------------------- inside
 
