@@ -24,7 +24,7 @@ from cytomrd.review.recent import Recent
 from cytomrd.review.shapes import edited
 from cytomrd.review.signature import Bound, SignatureState, Signer, may_sign
 from cytomrd.review.state import History, State, changes_between, fold
-from cytomrd.review.trail import Entry, Trail
+from cytomrd.review.trail import EDITS, Entry, Trail
 from cytomrd.review.versions import Versions
 from cytomrd.review.views import (
     ClusterView,
@@ -266,6 +266,7 @@ class Workbench:
         changes = changes_between(self._history.state, after)
         if not changes:
             raise ReviewError("that changes nothing: it is so already")
+        self._trail.require_whole(self._versions.anchors())
         if not self._sealed.folder.exists():
             raise ReviewError(f"{self.sample_id}: was gated again meanwhile; open the review again")
         before = self._evaluated()
@@ -333,6 +334,7 @@ class Workbench:
         who = self._people.verify(who.name, token)
         with self._lock:
             self._refuse_stale(version)
+            self._trail.require_whole(self._versions.anchors())
             may_sign(who, meaning, self.signatures(), version)
             bound = self._signer.bound(version, self._entries)
             if dict(bound.inputs) != {f.row.file: f.sha256 for f in self.automatic.files}:
@@ -422,7 +424,7 @@ class Workbench:
     def _refuse_stale(self, seen: int) -> None:
         version = self.version
         if seen != version:
-            since = tuple(e for e in self._entries if e.version > seen and e.action != "sign")
+            since = tuple(e for e in self._entries if e.version > seen and e.action in EDITS)
             raise StaleEditError(
                 f"{self.sample_id}: this was made on version {seen}, and the last is version {version}: look at what "
                 "changed, and do it again",
