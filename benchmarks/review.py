@@ -139,8 +139,9 @@ def report(rows: list[tuple], options, load: float) -> str:
         f"{setting('numpy', 'numba')}\n\nSeconds, median (longest), from an edit to its numbers: first every count of "
         f"every population, with and without time QC, on all events of the tube, and MRD with the plasma cells "
         f"labelled as they were; then all of it with the clusters of plasma cells found and judged again. "
-        f"Seed {options.seed}, {datetime.now(UTC):%Y-%m-%d}. The load of the machine was {load:.1f} on {len(os.sched_getaffinity(0))} "
-        f"processors; beside the time by the clock stands what the process used of one processor.\n\n"
+        f"Seed {options.seed}, {datetime.now(UTC):%Y-%m-%d}. The load of the machine was {load:.1f} on "
+        f"{len(os.sched_getaffinity(0))} processors; beside the time by the clock stands what the process used of one "
+        f"processor.\n\n"
         f"{table(head, rows)}\n"
     )
 
