@@ -14,6 +14,7 @@ EXIT_BROKEN = 4
 @click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), help="Results folder [RUN/results].")
 @click.option("--add", metavar="NAME", help="Add a person and print their token, which is shown once.")
 @click.option("--role", type=click.Choice(["analyst", "reviewer"]), help="What the person may do; a reviewer approves.")
+@click.option("--renew", metavar="NAME", help="Give a person another token and print it; the old one is void.")
 @click.option("--log", is_flag=True, help="Print the trail of all reviews, and check it.")
 @click.option("--sample", metavar="ID", help="With --log: of one sample alone.")
 @click.option(
@@ -26,7 +27,7 @@ EXIT_BROKEN = 4
 @click.option("--name", default="", metavar="HOST", help="Host name by which others reach the server.")
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.pass_context
-def command(ctx, run: Path, out, add, role, log, sample, form, host, port, certificate, key, name, no_browser):
+def command(ctx, run: Path, out, add, role, renew, log, sample, form, host, port, certificate, key, name, no_browser):
     """Review the finished run in the folder RUN on a page of this machine.
 
     Gates can be moved and clusters of plasma cells called; every number is shown anew before a change is kept. Each
@@ -52,13 +53,38 @@ def command(ctx, run: Path, out, add, role, log, sample, form, host, port, certi
     opened = open_review(run, out)
     try:
         if add is not None:
-            click.echo(opened.people.add(add, role))
+            click.echo(_added(opened, add, role))
+        elif renew is not None:
+            click.echo(_renewed(opened, renew))
         elif log:
             _print_log(ctx, opened, sample, form)
         else:
             _serve(opened, host, port, certificate, key, name, browser=not no_browser)
     finally:
         opened.close()
+
+
+def _added(opened, name: str, role: str) -> str:
+    """A new person's token; who added whom is in the trail."""
+    token = opened.people.add(name, role)
+    opened.trail.append(who=_user(), sample_id="", action="person", target=f"{name} is {role}")
+    return token
+
+
+def _renewed(opened, name: str) -> str:
+    token = opened.people.renew(name)
+    opened.trail.append(who=_user(), sample_id="", action="person", target=f"{name} has another token")
+    return token
+
+
+def _user() -> str:
+    """Who runs the command, by the system's account."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def _print_log(ctx, opened, sample: str | None, form: str) -> None:
@@ -75,15 +101,13 @@ def _print_log(ctx, opened, sample: str | None, form: str) -> None:
 
 
 def _serve(opened, host: str, port: int, certificate, key, name: str, *, browser: bool) -> None:
-    import getpass
-
     from cytomrd.fcs.text import printable
     from cytomrd.review.server import serve
 
     token = ""
     if not opened.people.everyone():
-        user = getpass.getuser()
-        token = opened.people.add(user, "reviewer")
+        user = _user()
+        token = _added(opened, user, "reviewer")
         click.echo(printable(f"{user}, your token to sign in and to sign with, shown once: {token}"))
 
     def ready(address) -> None:

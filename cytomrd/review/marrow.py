@@ -7,7 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from cytomrd.gating.fit import FittedGates
+from cytomrd.mrd.clonality import CloneCalls, TubeCells
+from cytomrd.mrd.gate_error import label_newcomers
 from cytomrd.panel import Panel
 from cytomrd.review.calls import Beside, Caller, Clusters, cells_key
 from cytomrd.review.shapes import shaped
@@ -17,8 +21,8 @@ from cytomrd.run.blanks import Blank
 from cytomrd.run.finish import finish_sample
 from cytomrd.run.gate_file import GatedFile
 from cytomrd.run.gate_sample import GatedSample
-from cytomrd.run.model import SampleResult
-from cytomrd.run.mrd_sample import call_sample, label_cells
+from cytomrd.run.model import RareCells, SampleResult
+from cytomrd.run.mrd_sample import call_sample, label_cells, tube_cells
 from cytomrd.run.plan import PlannedSample
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.tracking import track_clone
@@ -38,6 +42,8 @@ class Evaluated:
         The result, with the plasma cells labelled.
     notes
         What a person must know.
+    settled
+        False where the clusters are those of another state: counts of gates are right, calls are not final.
     find
         Gives ``clusters`` and ``called`` when they are first looked at.
     """
@@ -46,6 +52,7 @@ class Evaluated:
     fitted: Mapping[str, FittedGates]
     sample: SampleResult
     notes: tuple[str, ...]
+    settled: bool
     find: Callable[[], tuple[Clusters, Mapping[int, str]]]
 
     @cached_property
@@ -112,18 +119,45 @@ class Marrow:
         files = [self._gated(self.tubes[name], gates, drawn=drawn) for name, gates in fitted.items()]
         if not state.values:
             # The numbers are known; the clusters are found again for who looks at them.
-            return Evaluated(state, fitted, self.automatic, (), lambda: (self._caller.clusters(files)[0], {}))
+            return Evaluated(state, fitted, self.automatic, (), True, lambda: (self._caller.clusters(files)[0], {}))
         clusters, without_qc = self._caller.clusters(files)
         calls, called, lost = clusters.with_calls(state.calls)
         found = {clusters.key: calls, without_qc.key: without_qc.with_calls(state.calls)[0]}
-        clones = call_sample(files, self.panel, self.settings, call=lambda cells, *_, **__: found[cells_key(cells)])
-        sample = self._finished(GatedSample(label_cells([f.result for f in files], clones), clones))
+        sample = self._counted(files, lambda cells, *_, **__: found[cells_key(cells)])
         notes = tuple(
             f"{state.calls[key]['who']} called cluster {state.calls[key]['cluster']} {state.calls[key]['call']}: no "
             "cluster holds its events any more, so the call is not used"
             for key in lost
         )
-        return Evaluated(state, fitted, sample, notes, lambda: (clusters, called))
+        return Evaluated(state, fitted, sample, notes, True, lambda: (clusters, called))
+
+    def glance(self, state: State, before: Evaluated) -> Evaluated:
+        """A state with the clusters of the one before: at once, where finding them again would take a second.
+
+        A plasma cell that was there keeps its label; one that is let in has that of the nearest, if it is as near.
+        """
+        if not self._differs(state, before):
+            return self.evaluate(state)
+        fitted = {name: shaped(tube.fitted, state.shapes(name)) for name, tube in self.tubes.items()}
+        files = [self._gated(self.tubes[name], gates, drawn=False) for name, gates in fitted.items()]
+        known = {f.tube: f.rare[0] for f in before.sample.files if f.rare}
+
+        def call(cells: Sequence[TubeCells], *_, **__) -> CloneCalls:
+            qc = cells_key(cells) == cells_key([tube_cells(f, self.panel) for f in files])
+            rare = [f.rare if qc else f.rare_without_qc for f in files]
+            labels = [_held_labels(r, c, known[c.tube]) for r, c in zip(rare, cells, strict=True)]
+            return replace(before.sample.clones, labels=tuple(labels))
+
+        sample = self._counted(files, call)
+        return Evaluated(state, fitted, sample, before.notes, False, lambda: before._found)
+
+    def _differs(self, state: State, before: Evaluated) -> bool:
+        """Whether gates differ, and not calls alone."""
+        return any(state.shapes(name) != before.state.shapes(name) for name in self.tubes)
+
+    def _counted(self, files: Sequence[GatedFile], call: Callable[..., CloneCalls]) -> SampleResult:
+        clones = call_sample(files, self.panel, self.settings, call=call)
+        return self._finished(GatedSample(label_cells([f.result for f in files], clones), clones))
 
     def _gated(self, tube: OpenTube, fitted: FittedGates, *, drawn: bool) -> GatedFile:
         if fitted is tube.fitted:
@@ -133,3 +167,17 @@ class Marrow:
     def _finished(self, gated: GatedSample) -> SampleResult:
         sample = finish_sample(self.planned, gated, self.panel, blanks=self._blanks, settings=self.settings)
         return track_clone(sample, self._others)
+
+
+def _held_labels(rare: RareCells, cells: TubeCells, known: RareCells) -> np.ndarray:
+    """Labels int64 (n,) of plasma cells by those of another state."""
+    labels = np.zeros(len(rare.events), dtype=np.int64)
+    places = np.searchsorted(known.events, rare.events)
+    there = np.zeros(len(labels), dtype=bool)
+    inside = places < len(known.events)
+    there[inside] = known.events[places[inside]] == rare.events[inside]
+    labels[there] = known.labels[places[there]]
+    if not there.all() and len(known.events):
+        columns = [known.markers.index(m) for m in cells.markers]
+        labels[~there] = label_newcomers(known.transformed[:, columns], known.labels, cells.values[~there])
+    return labels

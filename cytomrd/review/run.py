@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Mapping
@@ -42,7 +43,10 @@ TRAIL_NAME, PEOPLE_NAME = "trail.sqlite", "people.json"
 
 @dataclass(frozen=True)
 class SampleLine:
-    """A sample in the list: who it is, what was found without a person, and what people did."""
+    """A sample in the list: who it is, what was found without a person, and what people made of it.
+
+    ``reviewed_status`` and ``reviewed_fraction`` are those of the last version; None where nobody changed anything.
+    """
 
     sample_id: str
     subject_id: str
@@ -51,6 +55,8 @@ class SampleLine:
     mrd_fraction: float | None
     n_edits: int
     signed: tuple[str, ...]
+    reviewed_status: str | None = None
+    reviewed_fraction: float | None = None
 
 
 def review_folder(results: Path) -> Path:
@@ -124,6 +130,7 @@ class ReviewRun:
             return self._open.get(sample_id, lambda: self._bench(planned, sealed))
 
     def _bench(self, planned: PlannedSample, sealed: SealedSample) -> Workbench:
+        self.trail.require_whole(self._anchors())
         if not sealed.is_whole:
             raise ReviewError(f"{planned.sample_id}: what it was gated to was changed or is gone; gate it again")
         subject = planned.files[0].row.subject_id
@@ -149,17 +156,24 @@ class ReviewRun:
 
     def line(self, sample_id: str) -> SampleLine:
         """A sample in a list; opens none of its files but to see that they are what was signed."""
-        planned, sealed = self._pair(sample_id)
-        sample, entries = self._automatic(planned, sealed), self.trail.entries(sample_id)
-        row, states = planned.files[0].row, self.signatures(sample_id)
+        planned, _ = self._pair(sample_id)
+        row, edits = planned.files[0].row, [e for e in self.trail.entries(sample_id) if e.action in EDITS]
+        status, fraction = _mrd_in(self.results / "mrd.csv", sample_id)
+        last = Versions.of(self.review, sample_id).path(edits[-1].version) if edits else None
+        reviewed = _mrd_in(last / "mrd.csv", sample_id) if last is not None else (None, None)
         return SampleLine(
             sample_id=sample_id,
             subject_id=row.subject_id or "",
             visit=row.visit or "",
-            status=sample.mrd.status if sample.mrd is not None else sample.status,
-            mrd_fraction=sample.mrd.mrd_fraction if sample.mrd is not None else None,
-            n_edits=sum(e.action in EDITS for e in entries),
-            signed=tuple(f"{s.meaning} by {s.who}, {'valid' if s.valid else 'not valid: ' + s.reason}" for s in states),
+            status=status or "",
+            mrd_fraction=fraction,
+            n_edits=len(edits),
+            signed=tuple(
+                f"{s.meaning} by {s.who}, {'valid' if s.valid else 'not valid: ' + s.reason}"
+                for s in self.signatures(sample_id)
+            ),
+            reviewed_status=reviewed[0],
+            reviewed_fraction=reviewed[1],
         )
 
     def signatures(self, sample_id: str) -> tuple[SignatureState, ...]:
@@ -171,8 +185,10 @@ class ReviewRun:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the trail, measured also by what every sample's versions say came before them."""
-        anchors = [a for i in self.samples for a in Versions.of(self.review, i).anchors()]
-        return self.trail.check(tuple(anchors))
+        return self.trail.check(self._anchors())
+
+    def _anchors(self) -> tuple[tuple[int, str], ...]:
+        return tuple(a for i in self.samples for a in Versions.of(self.review, i).anchors())
 
     def _automatic(self, planned: PlannedSample, sealed: SealedSample) -> SampleResult:
         if planned.sample_id not in self._results:
@@ -196,3 +212,13 @@ class ReviewRun:
         if self._beside is not None:
             self._beside.close()
             self._beside = None
+
+
+def _mrd_in(table: Path, sample_id: str) -> tuple[str | None, float | None]:
+    """Status and MRD of a sample in an mrd.csv; None where it is not there."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            row = next((r for r in csv.DictReader(file) if r["sample_id"] == sample_id), {})
+        return row.get("status"), float(row["mrd_fraction"]) if row.get("mrd_fraction") else None
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None, None

@@ -23,7 +23,7 @@ __all__ = ["EDITS", "NOTHING", "Entry", "Trail"]
 
 # What changes a result, and so makes a new version of the sample.
 EDITS = ("move", "cut", "reset", "call", "undo", "redo")
-OTHERS = ("comment", "sign")
+OTHERS = ("comment", "sign", "person")
 # What the first entry follows.
 NOTHING = "0" * 64
 BUSY_S = 30.0
@@ -54,9 +54,9 @@ class Entry:
     at
         UTC, ISO 8601.
     who, sample_id
-        The person, and the specimen it is about.
+        The person, and the specimen it is about; none for what is done to people.
     action, target
-        One of :data:`EDITS`, ``comment`` or ``sign``; what it was done to.
+        One of :data:`EDITS`, ``comment``, ``sign`` or ``person``; what it was done to.
     old, new
         The value before and after, as JSON.
     why
@@ -211,6 +211,21 @@ class Trail:
                 what = "is missing" if seq not in known else "is another"
                 found.append(f"entry {seq} {what}: what was sealed elsewhere followed it")
         return tuple(dict.fromkeys(found))
+
+    def require_whole(self, anchors: tuple[tuple[int, str], ...] = ()) -> None:
+        """Refuse to go on with a trail that :meth:`check` finds something wrong with.
+
+        Raises
+        ------
+        TrailError
+            With all that was found.
+        """
+        problems = self.check(anchors)
+        if problems:
+            raise TrailError(
+                f"{self.path}: the trail is not whole, so nothing is added until someone has looked: {problems[0]}",
+                problems,
+            )
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

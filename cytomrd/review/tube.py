@@ -1,7 +1,7 @@
 """One tube opened for review: its gates as they were fitted, and all its events, ready to be gated again.
 
-A pass over all events takes a tenth of a second for a million, so nothing of them is kept: a moved gate is applied to
-the file itself, by the code that gated it first.
+Nothing of the events is kept: a moved gate is applied to the file itself, by the code that gated it first, and by what
+it changes (:mod:`cytomrd.review.difference`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cytomrd.gating.apply import HistogramRequest, apply_gates, transform_events
 from cytomrd.gating.fit import FittedGates
 from cytomrd.gating.gates import ROOT, UNCOMPENSATED, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, TimeSpec
+from cytomrd.review.difference import KnownGates
 from cytomrd.review.recent import Recent
 from cytomrd.run.gate_file import GatedFile, gate_fitted
 from cytomrd.run.model import FileResult, PlotAxis
@@ -52,6 +53,7 @@ class OpenTube:
     n_threads: int = 1
 
     def __post_init__(self):
+        self._gates = KnownGates(self.dataset)
         self._results, self._drawn, self._images = Recent(KEPT_RESULTS), Recent(KEPT_DRAWN), Recent(KEPT_IMAGES)
 
     @classmethod
@@ -97,6 +99,7 @@ class OpenTube:
             dataset=self.dataset,
             spillover=fitted.strategy.spillovers.get(SPILLOVER),
             drawn=drawn,
+            apply=self._gates.apply,
             n_threads=self.n_threads,
         )
         notes = tuple(dict.fromkeys(gated.result.notes))

@@ -116,7 +116,8 @@ class Versions:
             yield f"{MANIFEST} is missing or cannot be read"
             return
         seal = manifest.pop("seal", None)
-        if seal != _sealed_as(entry) or seal != _seal(manifest):
+        raw = (self.path(entry.version) / MANIFEST).read_bytes()
+        if seal != _sealed_as(entry) or seal != _seal(manifest) or raw != canonical(manifest | {"seal": seal}):
             yield f"{MANIFEST} was changed"
             return
         home = self.path(entry.version)

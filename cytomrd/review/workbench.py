@@ -24,7 +24,7 @@ from cytomrd.review.recent import Recent
 from cytomrd.review.shapes import edited
 from cytomrd.review.signature import Bound, SignatureState, Signer, may_sign
 from cytomrd.review.state import History, State, changes_between, fold
-from cytomrd.review.trail import Entry, Trail
+from cytomrd.review.trail import EDITS, Entry, Trail
 from cytomrd.review.versions import Versions
 from cytomrd.review.views import (
     ClusterView,
@@ -45,11 +45,16 @@ __all__ = ["Kept", "Preview", "Signing", "Workbench"]
 
 KEPT_PREVIEWS = 8
 MAX_BINS = 1024
+# Who looks and keeps nothing.
+NOBODY = Person("", "")
 
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """What a change would do: every number beside the old one, the verdict in words, and how long it took."""
+    """What a change would do: every number beside the old one, the verdict in words, and how long it took.
+
+    ``settled`` is False for a glance: the clusters of plasma cells were not found again yet.
+    """
 
     numbers: tuple[Number, ...]
     sentence_old: str
@@ -57,6 +62,7 @@ class Preview:
     result: SampleResult
     seconds: float
     notes: tuple[str, ...]
+    settled: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +194,14 @@ class Workbench:
 
     # ---------------------------------------------------------------- edits
 
-    def preview(self, edit: Edit) -> Preview:
+    def preview(self, edit: Edit, *, glance: bool = False) -> Preview:
         """What an edit would do to every number; nothing is kept.
+
+        Parameters
+        ----------
+        glance
+            Do not wait for the clusters of plasma cells to be found again: every count of a gate is right, and the
+            plasma cells keep the labels that they had. ``settled`` says whether that is the last word.
 
         Raises
         ------
@@ -197,8 +209,13 @@ class Workbench:
             If the edit does not fit the gate or the cluster.
         """
         begun = time.perf_counter()
-        before = self._evaluated()
-        return self._preview(before, self._evaluated(edit), begun)
+        with self._lock:
+            self._catch_up()
+            state, changed = self._history.state, self._edited(edit, NOBODY)
+        before = self._at(state)
+        known = not glance or _key(changed) in self._previews
+        after = self._at(changed) if known else self.marrow.glance(changed, before)
+        return self._preview(before, after, begun)
 
     def keep(self, edit: Edit, *, who: Person, version: int, why: str = "") -> Kept:
         """Enter an edit that was made on ``version`` in the trail, and write the result as a version of its own.
@@ -249,6 +266,7 @@ class Workbench:
         changes = changes_between(self._history.state, after)
         if not changes:
             raise ReviewError("that changes nothing: it is so already")
+        self._trail.require_whole(self._versions.anchors())
         if not self._sealed.folder.exists():
             raise ReviewError(f"{self.sample_id}: was gated again meanwhile; open the review again")
         before = self._evaluated()
@@ -316,6 +334,7 @@ class Workbench:
         who = self._people.verify(who.name, token)
         with self._lock:
             self._refuse_stale(version)
+            self._trail.require_whole(self._versions.anchors())
             may_sign(who, meaning, self.signatures(), version)
             bound = self._signer.bound(version, self._entries)
             if dict(bound.inputs) != {f.row.file: f.sha256 for f in self.automatic.files}:
@@ -330,9 +349,9 @@ class Workbench:
             return next(s for s in self.signatures() if s.seq == entry.seq)
 
     def signatures(self) -> tuple[SignatureState, ...]:
-        """Every signature, and whether it holds."""
-        self._catch_up()
-        return self._signer.states(self._entries, self._trail.check(self._versions.anchors()))
+        """Every signature, and whether it holds, by what the trail says now and not by what is remembered of it."""
+        entries = self._trail.entries(self.sample_id)
+        return self._signer.states(entries, self._trail.check(self._versions.anchors()))
 
     # ---------------------------------------------------------------- inside
 
@@ -357,9 +376,12 @@ class Workbench:
     def _evaluated(self, edit: Edit | None = None) -> Evaluated:
         with self._lock:
             self._catch_up()
-            state = self._history.state if edit is None else self._edited(edit, Person("", ""))
-            key = json.dumps([[k, v] for k, v in state.values.items()])
-            return self._previews.get(key, lambda: self.marrow.evaluate(state))
+            state = self._history.state if edit is None else self._edited(edit, NOBODY)
+        return self._at(state)
+
+    def _at(self, state: State) -> Evaluated:
+        """The marrow in a state; without the lock, so that a glance in another window does not wait for it."""
+        return self._previews.get(_key(state), lambda: self.marrow.evaluate(state))
 
     def _edited(self, edit: Edit, who: Person) -> State:
         state = self._history.state
@@ -396,12 +418,13 @@ class Workbench:
             result=after.sample,
             seconds=time.perf_counter() - begun,
             notes=after.notes,
+            settled=after.settled,
         )
 
     def _refuse_stale(self, seen: int) -> None:
         version = self.version
         if seen != version:
-            since = tuple(e for e in self._entries if e.version > seen and e.action != "sign")
+            since = tuple(e for e in self._entries if e.version > seen and e.action in EDITS)
             raise StaleEditError(
                 f"{self.sample_id}: this was made on version {seen}, and the last is version {version}: look at what "
                 "changed, and do it again",
@@ -411,6 +434,10 @@ class Workbench:
     def _check_tube(self, tube: str) -> None:
         if tube not in self.tubes:
             raise ReviewError(f"no tube {printable(tube, 20)!r}; there are {', '.join(self.tubes)}")
+
+
+def _key(state: State) -> str:
+    return json.dumps([[k, v] for k, v in state.values.items()])
 
 
 def _action(edit: Edit) -> str:

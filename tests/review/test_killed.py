@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import signal
 import time
 
 import pytest
@@ -26,16 +27,16 @@ def test_no_kept_edit_is_lost_and_no_chain_breaks(run_folder, tmp_path, n_kills)
     for seed in range(n_kills):
         n_before = len(acknowledged.read_text().splitlines())
         process = multiprocessing.get_context("spawn").Process(
-            target=edit_until_killed, args=(str(run_folder), str(acknowledged), seed), daemon=True
+            target=edit_until_killed, args=(str(run_folder), str(acknowledged), seed)
         )
         process.start()
         end = time.monotonic() + PATIENCE_S
-        while len(acknowledged.read_text().splitlines()) == n_before and time.monotonic() < end:
-            assert process.is_alive()
+        while len(acknowledged.read_text().splitlines()) == n_before and process.is_alive() and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(draw.random())
         process.kill()
         process.join()
+        assert process.exitcode == -signal.SIGKILL
         check_nothing_lost(run_folder, acknowledged)
     with reviewed(run_folder) as run:
         bench = run.workbench("BM")

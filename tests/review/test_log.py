@@ -72,6 +72,9 @@ def test_the_command_adds_people_and_prints_the_trail(opened, run_folder):
     bench.keep(MoveCut("1", "CD38:bright", 0.8), who=ada, version=0, why="=dim\x1b[2J")
     token = command(str(run_folder), "--add", "Cem", "--role", "analyst").output.strip()
     assert run.people.identify(token).name == "Cem"
+    renewed = command(str(run_folder), "--renew", "Cem").output.strip()
+    assert run.people.identify(renewed).name == "Cem"
+    assert [e.target for e in run.trail.entries("")] == ["Cem is analyst", "Cem has another token"]
     printed = command(str(run_folder), "--log")
     assert printed.exit_code == 0
     assert "Ada  BM v1  cut  tube 1: CD38:bright" in printed.output

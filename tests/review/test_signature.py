@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -13,23 +14,42 @@ from cytomrd.errors import IdentityError, ReviewError, StaleEditError
 from cytomrd.review.edits import MoveCut
 from cytomrd.review.trail import GUARDS, Trail
 from cytomrd.review.verify import verify_review
+from cytomrd.review.versions import Versions
+
+from .conftest import reviewed
 
 CUT = MoveCut("1", "CD38:bright", 0.80)
 
 
+@pytest.fixture(scope="module")
+def signed_folder(gated_marrow, tmp_path_factory):
+    """A version that Ada signed as reviewed, and the tokens."""
+    folder = shutil.copytree(gated_marrow, tmp_path_factory.mktemp("signed") / "run")
+    with reviewed(folder) as run:
+        tokens = {name: run.people.add(name, role) for name, role in (("Ada", "analyst"), ("Bob", "reviewer"))}
+        ada, bench = run.people.verify("Ada", tokens["Ada"]), run.workbench("BM")
+        bench.keep(CUT, who=ada, version=0, why="dim")
+        state = bench.sign(who=ada, token=tokens["Ada"], meaning="reviewed", version=1)
+        assert (state.valid, state.reason, state.who, state.role, state.version) == (True, "", "Ada", "analyst", 1)
+    return folder, tokens
+
+
 @pytest.fixture
-def signed(opened):
-    """A version that Ada signed as reviewed: (run, bench, ada, bob, tokens)."""
-    _run, bench, ada, _, tokens = opened
-    bench.keep(CUT, who=ada, version=0, why="dim")
-    state = bench.sign(who=ada, token=tokens["Ada"], meaning="reviewed", version=1)
-    assert (state.valid, state.reason, state.who, state.role, state.version) == (True, "", "Ada", "analyst", 1)
-    return opened
+def signed(signed_folder, tmp_path):
+    """A copy of the signed run, opened; nothing of the sample is put on the bench."""
+    with reviewed(shutil.copytree(signed_folder[0], tmp_path / "run")) as run:
+        assert the_reason(run) == ""
+        yield run
 
 
-def the_reason(bench) -> str:
+def version_folder(run):
+    """Where the signed version lies."""
+    return Versions.of(run.review, "BM").path(1)
+
+
+def the_reason(run) -> str:
     """Why the only signature does not hold; "" where it does."""
-    (state,) = bench.signatures()
+    (state,) = run.signatures("BM")
     assert state.valid == (state.reason == "")
     return state.reason
 
@@ -102,19 +122,15 @@ def test_who_may_approve(opened):
     assert sign(bob, "approved").valid
 
 
-def test_a_stale_signature_is_refused(signed):
-    _, bench, _, bob, tokens = signed
+def test_an_edit_makes_it_void_and_a_comment_does_not(signed, signed_folder):
+    run, tokens = signed, signed_folder[1]
+    bench, bob = run.workbench("BM"), run.people.verify("Bob", tokens["Bob"])
+    bench.comment("looked at it twice", who=bob)
+    assert the_reason(run) == ""
+    assert bench.sign(who=bob, token=tokens["Bob"], meaning="approved", version=1).valid
     bench.undo(who=bob, version=1)
     with pytest.raises(StaleEditError):
         bench.sign(who=bob, token=tokens["Bob"], meaning="reviewed", version=1)
-
-
-def test_an_edit_makes_it_void_and_a_comment_does_not(signed):
-    run, bench, _, bob, tokens = signed
-    bench.comment("looked at it twice", who=bob)
-    assert the_reason(bench) == ""
-    assert bench.sign(who=bob, token=tokens["Bob"], meaning="approved", version=1).valid
-    bench.undo(who=bob, version=1)
     assert [s.reason for s in bench.signatures()] == [
         "changed since: signed was version 1, and the last is version 2"
     ] * 2
@@ -122,74 +138,74 @@ def test_an_edit_makes_it_void_and_a_comment_does_not(signed):
 
 
 def test_a_tampered_signature_does_not_hold(signed):
-    run, bench, *_ = signed
+    run = signed
     entry = run.trail.entries()[1]
     said = json.loads(entry.new)
     said["bound"]["inputs"]["BM_1.fcs"] = "0" * 64
     from_outside(run.trail, 2, new=json.dumps(said))
-    assert the_reason(bench) == "the signature was tampered with"
+    assert the_reason(run) == "the signature was tampered with"
 
 
 @pytest.mark.parametrize("values", [{"who": "Eve"}, {"why": "x"}, {"new": "no JSON"}, {"new": "{}"}, {"version": 7}])
 def test_a_signature_changed_with_all_its_hashes_does_not_hold(signed, values):
-    run, bench, *_ = signed
+    run = signed
     from_outside(run.trail, 2, rechain=True, **values)
     assert run.trail.check() == ()
-    assert "tampered" in the_reason(bench)
+    assert "tampered" in the_reason(run)
 
 
 def test_a_changed_entry_before_it_breaks_the_trail(signed):
-    run, bench, *_ = signed
+    run = signed
     from_outside(run.trail, 1, why="another reason")
-    assert "trail is broken: entry 1" in the_reason(bench)
+    assert "trail is broken: entry 1" in the_reason(run)
     assert any("entry 1" in p for p in verify_review(run.folder, run.results).problems)
 
 
 def test_an_entry_changed_before_it_with_all_later_hashes_is_found(signed):
-    run, bench, *_ = signed
+    run = signed
     from_outside(run.trail, 1, rechain=True, why="another reason")
     assert run.trail.check() == ()
-    assert "tampered" in the_reason(bench)
+    assert "tampered" in the_reason(run)
 
 
 @pytest.mark.parametrize("name", ["mrd.csv", "gates-tube-1.xml", "rare.h5ad", "version.json"])
 def test_a_reviewed_result_changed_after_signing_is_found(signed, name):
-    run, bench, *_ = signed
-    path = bench._versions.path(1) / name
+    run = signed
+    path = version_folder(run) / name
     path.write_bytes(path.read_bytes() + b" ")
-    assert the_reason(bench).startswith("the reviewed result was changed since")
+    assert the_reason(run).startswith("the reviewed result was changed since")
     assert any(name in p for p in verify_review(run.folder, run.results).problems)
 
 
 def test_an_automatic_result_changed_after_signing_is_found(signed):
-    run, bench, *_ = signed
+    run = signed
     path = run.results / "mrd.csv"
     path.write_text(path.read_text().replace("POSITIVE", "NEGATIVE"))
-    assert the_reason(bench) == "the results folder says something else than when it was signed"
+    assert the_reason(run) == "the results folder says something else than when it was signed"
 
 
 def test_a_missing_and_a_changed_input_are_found(signed):
-    run, bench, *_ = signed
+    run = signed
     path = run.folder / "BM_2.fcs"
     raw = path.read_bytes()
     path.unlink()
-    assert the_reason(bench).startswith("input BM_2.fcs is missing")
+    assert the_reason(run).startswith("input BM_2.fcs is missing")
     path.write_bytes(raw[:-1] + b"x")
-    assert the_reason(bench) == "input BM_2.fcs was changed since"
+    assert the_reason(run) == "input BM_2.fcs was changed since"
     path.write_bytes(raw)
-    assert the_reason(bench) == ""
+    assert the_reason(run) == ""
 
 
 def test_a_sample_gated_again_is_found(signed):
-    _run, bench, *_ = signed
-    path = bench._sealed.folder / "arrays.npz"
+    run = signed
+    (path,) = run.folder.glob(".results.samples/*/arrays.npz")
     path.write_bytes(path.read_bytes() + b" ")
-    assert the_reason(bench) == "the sample was gated again since, or its gating was changed"
+    assert the_reason(run) == "the sample was gated again since, or its gating was changed"
 
 
 def test_a_tail_cut_off_the_trail_is_found_by_the_version_that_is_left(signed):
-    run, bench, ada, *_ = signed
-    bench.keep(MoveCut("1", "CD38:bright", 0.78), who=ada, version=1)
+    run = signed
+    run.workbench("BM").keep(MoveCut("1", "CD38:bright", 0.78), who=run.people.everyone()[0], version=1)
     with closing(sqlite3.connect(run.trail.path)) as db:
         db.execute("DROP TRIGGER no_delete")
         db.execute("DELETE FROM entries WHERE seq >= 2")

@@ -120,6 +120,23 @@ def assert_same(one, other, *, medians: bool = False):
             assert a.populations == b.populations
 
 
+def test_a_glance_counts_gates_rightly_and_keeps_the_labels(opened):
+    _, bench, *_ = opened
+    edit = MoveBound("1", "pc_both_bright", "CD138", "minimum", 0.48)
+    glance = bench.preview(edit, glance=True)
+    full = bench.preview(edit)
+    assert (glance.settled, full.settled) == (False, True)
+    gates = [n for n in glance.numbers if n.group != "mrd"]
+    assert gates == [n for n in full.numbers if n.group != "mrd"]
+    assert glance.result.mrd.n_plasma_cells == full.result.mrd.n_plasma_cells
+    for seen, found, before in zip(glance.result.files, full.result.files, bench.automatic.files, strict=True):
+        known = dict(zip(before.rare[0].events, before.rare[0].labels, strict=True))
+        cells = seen.rare[0]
+        assert np.array_equal(cells.events, found.rare[0].events)
+        assert all(known.get(e, label) == label for e, label in zip(cells.events, cells.labels, strict=True))
+    assert bench.preview(edit, glance=True).settled, "what is known already is not guessed"
+
+
 def test_a_shared_bound_moves_in_every_gate_and_in_the_cut(opened):
     _, bench, *_ = opened
     linked = bench.preview(MoveBound("1", "cd38_bright", "CD38", "minimum", 0.8)).result
