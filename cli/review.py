@@ -115,6 +115,6 @@ def _serve(opened, host: str, port: int, certificate, key, name: str, *, browser
         url = f"{address.url}#token={token}" if token else address.url
         click.echo(f"{url} (end with Ctrl-C)")
         if browser:
-            click.launch(url)
+            click.launch(address.url)  # without the token: others on this machine can read how a program was started
 
     serve(opened, host=host, port=port, certificate=certificate, key=key, name=name, ready=ready)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WAIT_MS = 30_000
+WAIT_MS = 120_000
 
 # Time from the release of the mouse to the new numbers, as the page itself sees it.
 STOPWATCH = """() => {
@@ -34,13 +34,13 @@ class ReviewPage:
 
     def idle(self) -> None:
         """Wait until nothing is under way."""
-        self.page.wait_for_function("() => !document.body.hasAttribute('aria-busy')")
+        self.page.wait_for_function("() => !document.querySelector('body[aria-busy], #plot[aria-busy]')")
 
     def choose(self, tube: str, population: str) -> None:
         """Choose a gate in the tree."""
         self.page.click(f'#tree [data-key="{tube} {population}"]')
         self.page.wait_for_selector(f'#tree [data-key="{tube} {population}"][aria-current]')
-        self.page.wait_for_selector("#plot .editor")
+        self.page.wait_for_selector(f'#plot[data-gate="{tube} {population}"]:not([aria-busy])')
         self.idle()
 
     def drag(self, handle: str, dx: float, dy: float = 0.0) -> None:
@@ -55,7 +55,7 @@ class ReviewPage:
         mouse.move(x + dx / 2, y + dy / 2, steps=3)
         mouse.move(x + dx, y + dy, steps=3)
         mouse.up()
-        self.page.wait_for_selector("body.waits, #said.refusal")
+        self.page.wait_for_selector("body.waits, #said.refusal, #said.waiting")
         assert not self.page.locator("#said.refusal").count(), self.said()
         self.idle()
 

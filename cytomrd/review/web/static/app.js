@@ -123,17 +123,15 @@ function setView(view) {
 
 // ------------------------------------------------------------------ what a person does
 
-function applyShape(shape) {
-  const { tube, gate, x, y } = state.view;
+function applyShape({ tube, gate, x, y }, shape) {
   return change(state.edit, undefined, "/read/shape", { tube, gate, x, y, shape, linked: $("linked")?.checked ?? true });
 }
 
-function applyBound(bound, value) {
-  const { tube, gate } = state.view;
+function applyBound({ tube, gate }, bound, value) {
   return change(state.edit, undefined, "/read/shape", { tube, gate, marker: bound.marker, side: bound.side, value, linked: $("linked")?.checked ?? true });
 }
 
-function resetGate(gate) { return change({ kind: "ResetGate", tube: state.view.tube, gate }); }
+function resetGate({ tube, gate }) { return change({ kind: "ResetGate", tube, gate }); }
 function call(cluster, value) { return change({ kind: "CallCluster", cluster, call: value }); }
 
 async function discard() {

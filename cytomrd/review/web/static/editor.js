@@ -27,6 +27,9 @@ export class GateEditor {
 
   get changed() { return this.shape !== this.gate.shape; }
 
+  /** Whether the gate is in a hand, or was just moved by a key and not yet sent. */
+  get busy() { return Boolean(this.stop || this.timer); }
+
   px([x, y]) {
     const { left, top, width, height } = this.plot.area;
     const part = (v, axis) => (v - axis.low) / (axis.high - axis.low);
@@ -146,25 +149,29 @@ export class GateEditor {
 
   reshape(shape) {
     this.shape = shape;
+    this.wait(PAUSE_MS);
+  }
+
+  wait(ms) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.settle(), PAUSE_MS);
+    this.timer = ms === null ? null : setTimeout(() => this.settle(), ms);
   }
 
   takeBack() {
-    clearTimeout(this.timer);
+    this.wait(null);
     if (this.stop) this.stop();
     this.shape = this.gate.shape;
   }
 
   /** The plot is drawn anew: nothing more is sent from here. */
   leave() {
-    clearTimeout(this.timer);
+    this.wait(null);
     this.sent = this.shape;
   }
 
   /** The gate is let go: its new shape goes to the server. */
   settle() {
-    clearTimeout(this.timer);
+    this.wait(null);
     if (!this.changed || this.stop || this.sent === this.shape) return;
     if (JSON.stringify(this.shape) === JSON.stringify(this.gate.shape)) return;
     this.sent = this.shape;

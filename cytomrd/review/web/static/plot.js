@@ -12,17 +12,32 @@ export class PlotPane {
   constructor(actions) {
     this.actions = actions;
     this.editor = null;
+    this.turn = 0;
   }
 
-  /** Ask for the plot of `view` and show it. */
-  async show(sample, view, edit, signal) {
+  /** Ask for the plot of `view` and show it; of several that are asked for the last is shown, and none under a moving hand. */
+  async show(sample, view, edit) {
+    const mine = ++this.turn;
+    if (JSON.stringify(view) !== JSON.stringify(this.view)) this.letGo();
+    $("plot").setAttribute("aria-busy", "true");
     const size = Math.max(240, Math.min(560, $("plot").clientWidth - 60));
     const asked = { sample: sample.id, tube: view.tube, population: view.population, x: view.x, y: view.y, size, edit };
-    const plot = await post("/read/plot", asked, signal);
+    const plot = await post("/read/plot", asked);
+    while (mine === this.turn && this.editor?.busy) await new Promise((resolve) => { setTimeout(resolve, 150); });
+    if (mine !== this.turn) return;
     Object.assign(this, { sample, view, plot });
     this.controls();
     this.draw();
     this.panel();
+    $("plot").dataset.gate = `${view.tube} ${view.gate}`;
+    $("plot").removeAttribute("aria-busy");
+  }
+
+  /** Another plot is on its way: the gate of this one can no longer be moved. */
+  letGo() {
+    this.editor?.leave();
+    this.editor?.layer.remove();
+    this.editor = null;
   }
 
   tube() { return this.sample.tubes.find((one) => one.id === this.view.tube); }
@@ -59,7 +74,7 @@ export class PlotPane {
     this.ring = s("circle", { class: "ring", r: 8, visibility: "hidden" });
     svg.append(this.ring);
     svg.addEventListener("click", (event) => { if (!event.target.closest(".editor")) this.meet(event, svg); });
-    this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(shape), click: (event) => this.meet(event, svg) }) : null;
+    this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(view, shape), click: (event) => this.meet(event, svg) }) : null;
     if (active && !active.shape) for (const points of active.outlines) svg.append(s("path", { class: "gate active", "clip-path": "url(#inside)", d: "M" + px(points).map((p) => p.join(" ")).join("L") + "Z" }));
     if (active) this.label(svg, active, px(active.shape ? outline(active.shape, plot) : active.outlines.flat()));
     $("plot").replaceChildren(svg);
@@ -112,11 +127,11 @@ export class PlotPane {
       : on?.shape ? "Drag it, or press g and use the arrow keys." : "Not drawn on these channels.";
     refill(place,
       h("div", { class: "bar" }, h("h3", {}, gate.title), h("span", { class: "meta" }, `${gate.now} events${gate.percent ? `, ${gate.percent} of its parent` : ""}`),
-        gate.kind === "boolean" ? null : h("button", { type: "button", "data-key": "reset", disabled: !gate.edited, onclick: () => this.actions.reset(gate.name) }, "Reset to automatic")),
+        gate.kind === "boolean" ? null : h("button", { type: "button", "data-key": "reset", disabled: !gate.edited, onclick: () => this.actions.reset(this.view) }, "Reset to automatic")),
       h("p", { class: "hint" }, hint),
       gate.shared.length ? h("label", { class: "choice" }, h("input", { type: "checkbox", id: "linked", checked: this.linked !== false, "data-key": "linked", onchange: (event) => { this.linked = event.target.checked; } }),
         ` Move a shared cut in every gate that has it (${gate.shared.join(", ")})`) : null,
       gate.bounds.length ? h("div", { class: "bounds" }, ...gate.bounds.map((bound, i) => h("label", {}, bound.label, " ",
-        h("input", { type: "number", step: "any", value: bound.value, "data-key": `bound ${i}`, onchange: (event) => { if (event.target.value !== "") this.actions.bound(bound, Number(event.target.value)); } })))) : null);
+        h("input", { type: "number", step: "any", value: bound.value, "data-key": `bound ${i}`, onchange: (event) => { if (event.target.value !== "") this.actions.bound(this.view, bound, Number(event.target.value)); } })))) : null);
   }
 }
