@@ -154,8 +154,16 @@ class ReviewRun:
             versions=Versions.of(self.review, planned.sample_id),
         )
 
+    def lines(self) -> tuple[SampleLine, ...]:
+        """Every sample in a list; of their files, those that were signed are looked at."""
+        problems = self.problems()
+        return tuple(self._line(sample_id, problems) for sample_id in self.samples)
+
     def line(self, sample_id: str) -> SampleLine:
-        """A sample in a list; opens none of its files but to see that they are what was signed."""
+        """One sample in a list."""
+        return self._line(sample_id, self.problems())
+
+    def _line(self, sample_id: str, problems: tuple[str, ...]) -> SampleLine:
         planned, _ = self._pair(sample_id)
         row, edits = planned.files[0].row, [e for e in self.trail.entries(sample_id) if e.action in EDITS]
         status, fraction = _mrd_in(self.results / "mrd.csv", sample_id)
@@ -170,7 +178,7 @@ class ReviewRun:
             n_edits=len(edits),
             signed=tuple(
                 f"{s.meaning} by {s.who}, {'valid' if s.valid else 'not valid: ' + s.reason}"
-                for s in self.signatures(sample_id)
+                for s in self._signatures(sample_id, problems)
             ),
             reviewed_status=reviewed[0],
             reviewed_fraction=reviewed[1],
@@ -178,10 +186,13 @@ class ReviewRun:
 
     def signatures(self, sample_id: str) -> tuple[SignatureState, ...]:
         """Every signature of a sample, and whether it holds; the sample need not be open."""
+        return self._signatures(sample_id, self.problems())
+
+    def _signatures(self, sample_id: str, problems: tuple[str, ...]) -> tuple[SignatureState, ...]:
         entries = self.trail.entries(sample_id)
         if not any(e.action == "sign" for e in entries):
             return ()
-        return self._signer(*self._pair(sample_id)).states(entries, self.problems())
+        return self._signer(*self._pair(sample_id)).states(entries, problems)
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the trail, measured also by what every sample's versions say came before them."""
