@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import ClassVar
 
 from tornado.web import HTTPError
@@ -28,6 +29,12 @@ class _Json(Guarded):
     """A handler that takes a JSON object and gives one; what the engine refuses is said in its words."""
 
     actions: ClassVar[Mapping[str, Callable]] = {}
+    wanted_without_window: ClassVar[bool] = False
+    window_closed = False
+
+    def on_connection_close(self) -> None:
+        """The window is gone, or the person pressed Stop."""
+        self.window_closed = True
 
     def prepare(self) -> None:
         """As every request; what is sent must be JSON and carry the session's word."""
@@ -50,7 +57,10 @@ class _Json(Guarded):
         except (ValueError, RecursionError) as error:
             raise HTTPError(400, reason="Send a JSON object") from error
         try:
-            answer = await self.desk.off_loop(action, self, asked)
+            async with self._turn(asked):
+                if self.window_closed and not self.wanted_without_window:
+                    return
+                answer = await self.desk.off_loop(action, self, asked)
         except StaleEditError as error:
             self.set_status(409)
             answer = {"error": stale_words(error), "version": error.version}
@@ -60,7 +70,13 @@ class _Json(Guarded):
         except CytomrdError as error:
             self.set_status(422)
             answer = {"error": str(error)}
-        self.finish(json.dumps(answer, allow_nan=False))
+        if not self.window_closed:
+            self.finish(json.dumps(answer, allow_nan=False))
+
+    def _turn(self, asked: Asked) -> AbstractAsyncContextManager:
+        """Wait for what others, or earlier drags, ask of the same sample."""
+        sample_id = asked.get("sample")
+        return self.desk.turns[sample_id] if sample_id in self.desk.run.samples else nullcontext()
 
     def write_error(self, status_code: int, **details) -> None:
         """The reason as JSON."""
@@ -195,6 +211,7 @@ class Reads(_Json):
 
 
 class Writes(_Json):
-    """What is kept, and told to the other windows."""
+    """What is kept, and told to the other windows; it is done even when the window was closed right after."""
 
     actions = WRITES
+    wanted_without_window = True

@@ -34,6 +34,8 @@ class Desk:
         self.cookie = f"cytomrd-review-{address.port}"
         self.windows: set = set()
         self._loop = asyncio.get_running_loop()
+        # A sample is worked on by one request at a time anyway; waiting here, one that is no longer wanted can leave.
+        self.turns = {sample_id: asyncio.Lock() for sample_id in run.samples}
         # A person waits for one thing at a time; a few threads more than cores keep looks at the trail from waiting.
         self._pool = ThreadPoolExecutor(max(4, os.cpu_count() or 1), thread_name_prefix="review")
 

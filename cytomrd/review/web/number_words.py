@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cytomrd.report.batch import flag_words
 from cytomrd.report.sample import HEMODILUTION
 from cytomrd.report.words import MISSING, fraction_words, number_words
 from cytomrd.review.views import Number
@@ -39,6 +40,7 @@ class _Row:
     names: tuple[str, ...]
     words: Callable[..., str]
     always: bool = True
+    missing: str = MISSING
 
 
 # In the order in which a reader asks; ``always``: shown although nothing changed.
@@ -56,10 +58,11 @@ _ROWS = (
     _Row("Kappa : lambda", ("kappa_lambda_ratio",), number_words),
     _Row("Hemodilution", ("hemodilution",), lambda v: HEMODILUTION.get(v, str(v))),
     _Row("Below 10⁻⁵", ("below_1e_5",), lambda v: "yes" if v else "no", False),
-    _Row("Interval with moved gates", ("mrd_low_with_gates", "mrd_high_with_gates"), _interval, False),
+    # Gates that a person placed are not moved at random.
+    _Row("Interval with moved gates", ("mrd_low_with_gates", "mrd_high_with_gates"), _interval, False, "not taken"),
     _Row("MRD without time QC", ("mrd_fraction_without_qc",), fraction_words, False),
     _Row("Like the earlier clone", ("n_alike_earlier",), _count, False),
-    _Row("Flags", ("flags",), lambda v: str(v).replace(";", "; "), False),
+    _Row("Flags", ("flags",), lambda v: "; ".join(map(flag_words, str(v).split(";"))), False, "none"),
 )
 _HIDDEN = {"mrd_sd_gates"}  # says what the interval with moved gates says
 
@@ -67,11 +70,11 @@ _HIDDEN = {"mrd_sd_gates"}  # says what the interval with moved gates says
 def value_words(name: str, value: object) -> str:
     """One value of mrd.csv as it is read."""
     row = next((r for r in _ROWS if r.names == (name,)), None)
-    return _written(row.words if row is not None else _plain, (value,))
+    return _written(row if row is not None else _Row(name, (name,), _plain), (value,))
 
 
-def _written(words: Callable[..., str], values: tuple[object, ...]) -> str:
-    return MISSING if any(v is None or v == "" for v in values) else words(*values)
+def _written(row: _Row, values: tuple[object, ...]) -> str:
+    return row.missing if any(v is None or v == "" for v in values) else row.words(*values)
 
 
 def _plain(value: object) -> str:
@@ -94,7 +97,7 @@ def figure_views(numbers: Iterable[Number]) -> list[dict[str, object]]:
         if len(members) < len(row.names) or not (changed or row.always):
             continue
         automatic, kept, now = (
-            _written(row.words, tuple(getattr(n, which) for n in members)) for which in ("automatic", "old", "new")
+            _written(row, tuple(getattr(n, which) for n in members)) for which in ("automatic", "old", "new")
         )
         views.append(
             {

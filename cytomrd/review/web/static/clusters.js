@@ -10,7 +10,7 @@ export function showClusters(place, sample, { call, inspect }) {
     refill(place, h("p", { class: "line" }, sample.assay === "mrd" ? "No cluster: no plasma cells in any tube." : "This panel has no clusters to call."));
     return;
   }
-  refill(place, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Clusters" }, h("table", { class: "clusters" },
+  refill(place, h("div", { class: "scroll low", tabindex: 0, role: "region", "aria-label": "Clusters" }, h("table", { class: "clusters" },
     h("thead", {}, h("tr", {}, ...["Cluster", "Cells", "What it is like", "Automatic", "Called"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", {}, ...sample.clusters.map((c) => h("tr", { "data-cluster": c.id },
       h("th", { scope: "row" }, c.title),

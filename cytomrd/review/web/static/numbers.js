@@ -10,6 +10,9 @@ export function showVerdict(place, sample, waits) {
     ...v.numbers.map((line, i) => h("p", { class: i ? "line" : "line first" }, line)));
 }
 
+/** A number stays on one line; words may take more. */
+const width = (text) => (text.length > 24 ? "words" : "num");
+
 /** Rows that changed stand first, old -> new; the others after them. */
 export function showNumbers(place, sample) {
   const changed = sample.figures.filter((f) => f.changed), same = sample.figures.filter((f) => !f.changed);
@@ -18,6 +21,6 @@ export function showNumbers(place, sample) {
       h("caption", {}, "Changed, and not kept yet"),
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Number"), h("th", { scope: "col", class: "num" }, "Kept"), h("th", { scope: "col", class: "num" }, "Now"))),
       h("tbody", {}, ...changed.map((f) => h("tr", { "data-figure": f.name },
-        h("th", { scope: "row" }, f.name), h("td", { class: "num old" }, h("del", {}, f.kept)), h("td", { class: "num new" }, h("ins", {}, f.now)))))) : null,
+        h("th", { scope: "row" }, f.name), h("td", { class: width(f.kept) }, h("del", {}, f.kept)), h("td", { class: width(f.now) }, h("ins", {}, f.now)))))) : null,
     h("dl", { class: "values" }, ...same.map((f) => h("div", { "data-figure": f.name }, h("dt", {}, f.name), h("dd", {}, h("b", {}, f.now), f.note ? h("span", {}, f.note) : null)))));
 }
