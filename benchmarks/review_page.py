@@ -21,7 +21,7 @@ from review import SAMPLE, write_marrow
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from browser import chromium
-from review_page import STOPWATCH, ReviewPage
+from reviewing import STOPWATCH, ReviewPage
 from serving_review import serving
 
 from cytomrd.cli.main import cytomrd
@@ -66,7 +66,7 @@ def measure(folder: Path, n_events: int, n_drags: int) -> list[tuple]:
             page.drag(handle, step)  # the first of a gate also warms up
             page.page.evaluate("() => { window.took = []; }")
             for i in range(n_drags):
-                page.drag(handle, step + i if i % 2 else -step - i)
+                page.drag(handle, step + 3 * i if i % 2 else -step - 2 * i - 1)
             took = np.array(page.page.evaluate("window.took")) / 1000
             rows.append(
                 (f"2 x {n_events:.0e}", n_plasma_cells, gate, len(took), f"{np.median(took):.2f}", f"{took.max():.2f}")

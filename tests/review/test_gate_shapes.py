@@ -90,8 +90,7 @@ def test_any_other_change_is_a_new_form():
 
 def test_a_gate_that_did_not_move_is_no_edit():
     for view, shape in ((POLYGON, _moved(CORNERS)), (RECTANGLE, _shape(RECTANGLE, "CD38", "SSC-A"))):
-        with pytest.raises(ReviewError, match="did not move"):
-            _edit(view, *view.axes[:2], shape)
+        assert _edit(view, *view.axes[:2], shape) is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from browser import chromium, severe
-from review_page import ReviewPage
+from reviewing import ReviewPage
 from runs import write_samplesheet, write_tube
 from serving_review import serving
 

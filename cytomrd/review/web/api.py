@@ -123,7 +123,7 @@ def shape(handler: _Json, asked: Asked) -> object:
     """What a gate's new shape on the plot is as an edit, and what it would change."""
     bench = handler.bench(asked)
     edit = edit_of_value(bench, asked) if "value" in asked else edit_of_shape(bench, asked)
-    return {"edit": edit_to_json(edit), "sample": sample_view(bench, edit)}
+    return {"edit": edit_to_json(edit) if edit is not None else None, "sample": sample_view(bench, edit)}
 
 
 def plot(handler: _Json, asked: Asked) -> object:

@@ -63,8 +63,8 @@ def _sides(view: GateView, marker: str) -> list[float | None] | None:
     return [None if v is None or abs(v) > _OPEN else float(v) for v in (view.minimum[i], view.maximum[i])]
 
 
-def edit_of_shape(bench: Workbench, asked: Mapping[str, object]) -> Edit:
-    """The edit that makes a gate the shape that the page sent.
+def edit_of_shape(bench: Workbench, asked: Mapping[str, object]) -> Edit | None:
+    """The edit that makes a gate the shape that the page sent; None where that is the shape that is kept.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ def _points(given: object) -> np.ndarray:
     return points
 
 
-def _outline_edit(view: GateView, tube: str, markers: tuple[str, str], old: np.ndarray, new: np.ndarray) -> Edit:
+def _outline_edit(view: GateView, tube: str, markers: tuple[str, str], old: np.ndarray, new: np.ndarray) -> Edit | None:
     if len(old) == len(new):
         steps = new - old
         moved = np.flatnonzero(np.abs(steps).max(axis=1) > _STILL)
         if not len(moved):
-            raise ReviewError(f"{view.title} did not move")
+            return None
         if np.abs(steps - steps[0]).max() <= _STILL:
             return MoveGate(tube, view.name, dict(zip(markers, map(float, steps[0]), strict=True)))
         if view.kind == "polygon" and len(moved) == 1:
@@ -122,7 +122,7 @@ def _outline_edit(view: GateView, tube: str, markers: tuple[str, str], old: np.n
 
 def _interval_edit(
     view: GateView, tube: str, markers: tuple[str, str], old: Mapping, new: Mapping, linked: bool
-) -> Edit:
+) -> Edit | None:
     bounds, steps = 0, {}
     for axis, marker in zip(("x", "y"), markers, strict=True):
         for i, side in enumerate(SIDES):
@@ -134,7 +134,7 @@ def _interval_edit(
             if abs(after - before) > _STILL:
                 steps[marker, side] = (after, after - before)
     if not steps:
-        raise ReviewError(f"{view.title} did not move")
+        return None
     if len(steps) == 1:
         ((marker, side), (value, _)) = next(iter(steps.items()))
         return MoveBound(tube, view.name, marker, side, value, linked)

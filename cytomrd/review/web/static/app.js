@@ -46,7 +46,7 @@ async function change(edit, words = "Applying to all events …", path = "/read/
     return plot(before);
   }
   const sample = answer.sample ?? answer;
-  state.edit = answer.edit ?? edit;
+  state.edit = "edit" in answer ? answer.edit : edit;
   storage.write("edit", state.edit);
   show(sample);
   return plot(state.edit);
@@ -61,12 +61,13 @@ function show(sample) {
   showNumbers($("numbers"), sample);
   showClusters($("clusters"), sample, { call, inspect });
   showComments($("comments"), sample);
-  const waits = Boolean(state.edit), changed = sample.figures.filter((f) => f.changed);
+  const said = $("said"), waits = Boolean(state.edit), changed = sample.figures.filter((f) => f.changed);
   document.body.classList.toggle("waits", waits);
   $("undo").disabled = waits || !sample.undo;
   $("redo").disabled = waits || !sample.redo;
   $("keep").disabled = $("discard").disabled = !waits;
   $("sign").disabled = waits;
+  if (!waits && said.className === "waiting") say("As kept.");
   if (waits) {
     const mrd = changed.find((f) => f.key === "mrd_fraction");
     say(`${mrd ? `MRD ${mrd.kept} → ${mrd.now}. ` : changed.length ? "" : "No number of the sample changes. "}${changed.length ? `${changed.length} numbers changed` : ""}${sample.seconds ? ` in ${sample.seconds} s` : ""}. Not kept yet. ${sample.notes.join(" ")}`, "waiting");
