@@ -227,7 +227,9 @@ def test_other_machines_are_refused_without_a_certificate():
     for host in ("0.0.0.0", "::", "192.0.2.1", "lab.example"):
         with pytest.raises(ReviewError, match="TLS"):
             check_address(host, 0)
-        assert check_address(host, 0, certificate="c.pem").tls
+        assert check_address(host, 0, certificate="c.pem", name="flow.lab.example").tls
+    with pytest.raises(ReviewError, match="--name"):
+        check_address("0.0.0.0", 0, certificate="c.pem")
     for host in ("127.0.0.1", "localhost", "::1"):
         assert not check_address(host, 0).tls
     with pytest.raises(ReviewError, match="host name"):

@@ -31,15 +31,29 @@ def lines_view(run: ReviewRun) -> dict[str, object]:
                 "status": value_words("status", line.status),
                 "mrd": fraction_words(line.mrd_fraction),
                 "edits": line.n_edits,
-                "signed": list(line.signed),
+                "signed": _signed_word(line.signed),
             }
             for line in lines
         ]
     }
 
 
+def _signed_word(signed: tuple[str, ...]) -> str:
+    if not signed:
+        return ""
+    return "signed" if all(words.endswith(", valid") for words in signed) else "signature not valid"
+
+
 def sample_view(bench: Workbench, edit: Edit | None = None) -> dict[str, object]:
     """Everything that the page shows of a sample beside the plot: as kept, or as an edit would have it."""
+    while True:
+        version = bench.version
+        view = _view(bench, edit)
+        if bench.version == version:  # else another server on the same run kept something: numbers of two versions
+            return {"version": version, **view}
+
+
+def _view(bench: Workbench, edit: Edit | None) -> dict[str, object]:
     preview = bench.preview(edit) if edit is not None else None
     result = preview.result if preview is not None else bench.result()
     numbers = preview.numbers if preview is not None else bench.numbers()
@@ -47,7 +61,6 @@ def sample_view(bench: Workbench, edit: Edit | None = None) -> dict[str, object]
     verdict = describe_sample(result)
     return {
         "id": bench.sample_id,
-        "version": bench.version,
         "assay": result.assay,
         "facts": _facts(result),
         "verdict": {

@@ -106,6 +106,8 @@ def check_address(host: str, port: int, *, certificate: object = None, name: str
             f"--host {host} is reached from other machines, and without TLS they would read tokens and results; "
             f"give --certificate and --key, or leave --host out to stay on this machine (127.0.0.1)"
         )
+    if host in ("0.0.0.0", "::") and not name:
+        raise ReviewError(f"--host {host} listens on every address; give --name, the host name that others will type")
     if name and urlsplit(f"//{name}").netloc != name:
         raise ReviewError(f"--name {name!r} is no host name, such as flow.lab.example")
     return Address("127.0.0.1" if host == "localhost" else host, port, certificate is not None, name.lower())

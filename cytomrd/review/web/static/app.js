@@ -232,7 +232,7 @@ async function pick(tube, event) {
 async function list() {
   state.samples = (await post("/read/samples", {})).samples;
   refill($("sample"), ...state.samples.map((one) => h("option", { value: one.id, selected: one.id === state.id },
-    `${one.id}${one.visit ? ` · ${one.visit}` : ""} · ${one.status}${one.edits ? ` · ${one.edits} kept` : ""}${one.signed.length ? " · signed" : ""}`)));
+    `${one.id}${one.visit ? ` · ${one.visit}` : ""} · ${one.status}${one.edits ? ` · ${one.edits} kept` : ""}${one.signed ? ` · ${one.signed}` : ""}`)));
 }
 
 function go(by) {
