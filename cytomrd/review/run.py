@@ -18,7 +18,8 @@ from cytomrd.review.marrow import Marrow
 from cytomrd.review.people import People
 from cytomrd.review.recent import Recent
 from cytomrd.review.signature import RememberedHashes, SignatureState, Signer
-from cytomrd.review.trail import EDITS, Trail
+from cytomrd.review.state import fold
+from cytomrd.review.trail import Trail
 from cytomrd.review.versions import Versions
 from cytomrd.review.workbench import Workbench
 from cytomrd.run.execute import GatedRun
@@ -164,8 +165,9 @@ class ReviewRun:
         return self._line(sample_id, self.problems())
 
     def _line(self, sample_id: str, problems: tuple[str, ...]) -> SampleLine:
-        planned, _ = self._pair(sample_id)
-        row, edits = planned.files[0].row, [e for e in self.trail.entries(sample_id) if e.action in EDITS]
+        planned, sealed = self._pair(sample_id)
+        row, history = planned.files[0].row, fold(self.trail.entries(sample_id), sealed.folder.name)
+        edits = history.edits
         status, fraction = _mrd_in(self.results / "mrd.csv", sample_id)
         last = Versions.of(self.review, sample_id).path(edits[-1].version) if edits else None
         reviewed = _mrd_in(last / "mrd.csv", sample_id) if last is not None else (None, None)
