@@ -112,6 +112,7 @@ class ReviewRun:
         self._sha256 = RememberedHashes()
         self._open = Recent(MOST_OPEN)
         self._beside: Beside | None = None
+        self._guard = Lock()
         self._results: dict[str, SampleResult] = {}
         self._locks = {sample_id: Lock() for sample_id in self._pairs}
         self.samples = tuple(self._pairs)
@@ -125,9 +126,10 @@ class ReviewRun:
             If there is no such sample, or its files are not those that were gated.
         """
         planned, sealed = self._pair(sample_id)
-        with self._locks[sample_id]:
+        with self._guard:
             if self._beside is None:
                 self._beside = Beside()
+        with self._locks[sample_id]:
             return self._open.get(sample_id, lambda: self._bench(planned, sealed))
 
     def _bench(self, planned: PlannedSample, sealed: SealedSample) -> Workbench:

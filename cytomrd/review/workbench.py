@@ -271,7 +271,7 @@ class Workbench:
         if not self._sealed.folder.exists():
             raise ReviewError(f"{self.sample_id}: was gated again meanwhile; open the review again")
         before = self._evaluated()
-        evaluated = self.marrow.evaluate(after, drawn=True)
+        evaluated = self.marrow.evaluate(after, medians=True)
         seal = self._versions.stage(evaluated.sample, self._about(after, version + 1))
         new = {"base": self._base, "set": [[key, value] for key, _, value in changes], "seal": seal}
         try:

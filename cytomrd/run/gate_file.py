@@ -94,11 +94,12 @@ def gate_fitted(
     dataset: FcsDataset,
     spillover: Spillover | None,
     drawn: bool = True,
+    medians: bool = True,
     apply: Callable[..., GatedEvents] = apply_gates,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
-    """Apply fitted gates to all events of a file; without what is drawn and medians where not ``drawn``.
+    """Apply fitted gates to all events of a file; ``drawn`` and ``medians`` ask for what is drawn and for medians.
 
     ``apply`` does what :func:`cytomrd.gating.apply.apply_gates` does.
     """
@@ -115,7 +116,7 @@ def gate_fitted(
         spillover=spillover,
         histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
-        medians=[fitted.axes[marker] for marker in axes] if drawn else None,
+        medians=[fitted.axes[marker] for marker in axes] if medians else None,
         n_threads=n_threads,
         progress=progress,
     )
