@@ -177,7 +177,10 @@ def _held_labels(rare: RareCells, cells: TubeCells, known: RareCells) -> np.ndar
     inside = places < len(known.events)
     there[inside] = known.events[places[inside]] == rare.events[inside]
     labels[there] = known.labels[places[there]]
-    if not there.all() and len(known.events):
-        columns = [known.markers.index(m) for m in cells.markers]
-        labels[~there] = label_newcomers(known.transformed[:, columns], known.labels, cells.values[~there])
+    # What has no value on some marker is near nothing: it is judged when the clusters are found again.
+    new = ~there & np.isfinite(cells.values).all(axis=1)
+    seen = known.transformed[:, [known.markers.index(m) for m in cells.markers]]
+    whole = np.isfinite(seen).all(axis=1)
+    if new.any() and whole.any():
+        labels[new] = label_newcomers(seen[whole], known.labels[whole], cells.values[new])
     return labels
