@@ -24,10 +24,11 @@ from cytomrd.review.versions import Versions
 from cytomrd.review.workbench import Workbench
 from cytomrd.run.execute import GatedRun
 from cytomrd.run.finish import finish_sample
-from cytomrd.run.gate_sample import read_gated
+from cytomrd.run.gate_sample import RESULT_FILES, read_gated
 from cytomrd.run.model import SampleResult
 from cytomrd.run.plan import PlannedSample, plan_run
 from cytomrd.run.provenance import PROVENANCE_NAME
+from cytomrd.run.results import sample_folder
 from cytomrd.run.sealed import SealedSample, find_sealed, storage_errors
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.staging import sample_store
@@ -77,19 +78,25 @@ def open_review(folder: Path, results: Path | None = None) -> ReviewRun:
     try:
         record = json.loads((results / PROVENANCE_NAME).read_bytes())
         settings = RunSettings(**record["settings"])
-        panels = {name: entry["sha256"] for name, entry in record["panels"].items()}
+        outputs = dict(record["outputs"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{results}: no finished run here ({error}); `cytomrd gate` makes one") from error
     plan = plan_run(folder, strict=settings.strict, exclude=results)
     found = find_sealed(sample_store(results))
-    sealed = tuple(_of_results(s, found.get(s.sample_id, []), panels) for s in plan.samples)
+    sealed = tuple(_of_results(s, found.get(s.sample_id, []), outputs) for s in plan.samples)
     return ReviewRun(GatedRun(plan, settings, sealed), results)
 
 
-def _of_results(planned: PlannedSample, sealed: list[SealedSample], panels: Mapping[str, str]) -> SealedSample | Failed:
-    """The sealed sample that the results were made from."""
-    same = [s for s in sealed if s.made_from["panel"]["sha256"] == panels.get(s.made_from["panel"]["id"])]
-    return same[-1] if same else Failed((f"{planned.sample_id}: was not gated, or its gating is gone",))
+def _of_results(
+    planned: PlannedSample, sealed: list[SealedSample], outputs: Mapping[str, str]
+) -> SealedSample | Failed:
+    """The sealed sample whose files the results hold: a sample may be there as it was before it borrowed cuts too."""
+    folder = sample_folder(planned.sample_id)
+    for sample in sealed:
+        own = {name: sha256 for name, sha256 in sample.files.items() if name.startswith(f"{RESULT_FILES}/")}
+        if own and all(outputs.get(f"{folder}/{n.removeprefix(RESULT_FILES + '/')}") == h for n, h in own.items()):
+            return sample
+    return Failed((f"{planned.sample_id}: was not gated, or its gating is gone",))
 
 
 class ReviewRun:

@@ -158,7 +158,7 @@ def gate_fitted(
         cytometer=dataset.keywords.get("$CYT", ""),
         cytometer_serial=dataset.keywords.get("$CYTSN", ""),
         acquired_at=acquisition_time(dataset.keywords),
-        quality=tube_quality(dataset, fitted, spillover, axes, time, cells),
+        quality=tube_quality(dataset, fitted, spillover, axes, time, cells) if drawn else None,
     )
     cuts = {d.name: d.value for d in fitted.decisions if d.value is not None}
     return GatedFile(result, cells, cells_without_qc if cells_without_qc is not None else cells, cuts)
