@@ -88,8 +88,8 @@ CAR_NK = (
     Column("n_nk", "integer", "NK cells", "events"),
     Column("n_car_nk", "integer", "NK cells above the CAR threshold", "events"),
     Column("gross_fraction", "number", "n_car_nk / n_nk"),
-    Column("background_fraction", "number", "fraction of the control's NK cells above the threshold"),
-    Column("background_source", "text", "the control that set the threshold"),
+    Column("background_fraction", "number", "fraction of CAR-negative NK cells above the threshold"),
+    Column("background_source", "text", "the control that set the threshold and showed the background"),
     Column("net_fraction", "number", "CAR+ fraction of NK cells, background taken off"),
     Column("ci_low", "number", "lower end of the 95 % interval of net_fraction"),
     Column("ci_high", "number", "upper end of the 95 % interval of net_fraction"),
@@ -102,6 +102,8 @@ CAR_NK = (
     Column("n_car_t", "integer", "T cells above the CAR threshold", "events"),
     Column("flags", "text", "what a reader must know, separated by ;"),
     Column("lloq_fraction", "number", "lower limit of quantification of this sample, as a fraction of NK cells"),
+    Column("median_car", "number", "median CAR of NK cells above the CAR threshold, compensated, linear scale"),
+    Column("median_cd16", "number", "median CD16 of NK cells above the CAR threshold, compensated, linear scale"),
 )
 
 POPULATIONS = (

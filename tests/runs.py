@@ -14,7 +14,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_tube(path: Path, tube) -> None:
+def write_tube(path: Path, tube, keywords: dict[str, str] | None = None) -> None:
     """Write a simulated tube as the demo does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cm.write_fcs(
@@ -22,6 +22,7 @@ def write_tube(path: Path, tube) -> None:
         tube.events,
         tube.detectors,
         markers=tube.markers,
+        keywords=keywords,
         ranges=[tube.top] * len(tube.detectors),
         spillover=tube.spillover,
         timestep=tube.timestep_s,

@@ -28,10 +28,11 @@ def count_with_calls(judged: JudgedCells, calls: Mapping[int, str]) -> CloneCall
     calls
         Component of the mixture to one of :data:`CALLS`.
     """
-    said = {k: call for k, call in calls.items() if call != judged.verdicts[k].call}
+    verdicts = judged.verdicts
+    said = {k: call for k, call in calls.items() if call != verdicts[k].call}
     if not said:
         return count_clones(judged)
-    found = count_clones(judged, _verdicts_with(judged.verdicts, said))
+    found = count_clones(judged, _verdicts_with(verdicts, said))
     words = ", ".join(f"{sum(v == call for v in said.values())} {call}" for call in CALLS if call in said.values())
     return replace(
         found, flags=(*found.flags, f"CALLED_BY_PERSON: clusters called otherwise than by the rule: {words}")
@@ -47,19 +48,21 @@ def _verdicts_with(verdicts: tuple[Verdict, ...], said: Mapping[int, str]) -> li
             clone = {"clonal": n_clones, "normal": 0, "indeterminate": -1}[said[k]]
             v = replace(v, call=said[k], clone=clone, reason=f"called so by a person; the rule: {v.call}, {v.reason}")
         changed.append(v)
-    return changed
+    # The cells of a cluster that stray are called as the cluster is: they are listed with it.
+    return [replace(changed[v.part_of], part_of=v.part_of, stray=True) if v.stray else v for v in changed]
 
 
 def clusters_of_events(judged: JudgedCells) -> tuple[np.ndarray, ...]:
-    """Per tube int64 (n_events,): the likeliest component of each event, -1 where it was not judged."""
+    """Per tube int64 (n_events,): the component of each event's cluster, -1 where it was not judged."""
     found = []
     view, mixture = judged.view, judged.mixture
+    home = np.array([v.part_of if v.stray else k for k, v in enumerate(judged.verdicts)], dtype=np.int64)
     for tube, (x, columns, chains, finite) in enumerate(
         zip(view.x, view.columns, view.chains, view.finite, strict=True)
     ):
         likeliest = np.full(len(finite), -1, dtype=np.int64)
         if mixture is not None and len(x):
             parts = mixture.log_parts(tube, Block(x, columns, np.ones(len(x)), chains))
-            likeliest[finite] = parts.argmax(axis=1)
+            likeliest[finite] = home[parts.argmax(axis=1)]
         found.append(likeliest)
     return tuple(found)

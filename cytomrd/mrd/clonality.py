@@ -92,6 +92,8 @@ class CloneCalls:
         One sentence.
     flags
         ``"CODE: words"``.
+    count_sd
+        Standard deviation, in events, of all clonal events together, from cells that may be the clone's or not.
     """
 
     tubes: tuple[str, ...]
@@ -101,6 +103,7 @@ class CloneCalls:
     kappa_lambda_ratio: float | None
     decided_by: str
     flags: tuple[str, ...]
+    count_sd: float = 0.0
 
     def n_clonal(self, tube: str) -> int:
         """Clonal events of one tube."""
@@ -169,11 +172,11 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
 
 def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:
     """Label every event by the verdicts on the clusters; other ``verdicts`` than the rule's are a person's."""
-    view, mixture = judged.view, judged.mixture
+    view, mixture, cell = judged.view, judged.mixture, judged.spec.cell
     if mixture is None:
-        return _too_few(view)
+        return _too_few(view, cell)
     verdicts = judged.verdicts if verdicts is None else verdicts
-    labels, counts = _assign(mixture, verdicts, view)
+    labels, counts, unsure = _assign(mixture, verdicts, view)
     clusters = _summaries(mixture, verdicts, counts, view)
     escapes = escape_flags(mixture, verdicts, counts.sum(axis=0), view, judged.spec)
     return CloneCalls(
@@ -182,22 +185,23 @@ def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None)
         clusters=clusters,
         light_chain=_light_chain(clusters),
         kappa_lambda_ratio=_ratio(view, labels),
-        decided_by=_decided_by(clusters, view),
-        flags=(*view.flags, *_cluster_flags(clusters), *escapes),
+        decided_by=_decided_by(clusters, view, cell),
+        flags=(*view.flags, *_cluster_flags(clusters, cell), *escapes),
+        count_sd=float(np.sqrt(unsure)),
     )
 
 
 def _assign(
     mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView
-) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Labels of all events, and expected events by tube and component.
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
+    """Labels of all events, expected events by tube and component, and the variance of the clonal events' number.
 
     Of each clone the likeliest events are labelled, as many as the probabilities add up to: events in the overlap with
     normal cells then neither inflate nor thin out the count.
     """
     numbers = [*sorted({v.clone for v in verdicts if v.clone > 0}), -1]
     members = np.array([[v.clone == number for v in verdicts] for number in numbers]).T.astype(float)
-    labels, counts = [], np.zeros((len(view.x), mixture.n_components))
+    labels, counts, unsure = [], np.zeros((len(view.x), mixture.n_components)), 0.0
     for tube, (x, cols, chains, finite) in enumerate(zip(view.x, view.columns, view.chains, view.finite, strict=True)):
         probability = np.zeros((len(x), len(numbers)))
         for start in range(0, len(x), CHUNK):
@@ -206,6 +210,8 @@ def _assign(
             share = mixture.shares(tube, part)
             counts[tube] += share.sum(axis=0)
             probability[rows] = share @ members
+            clonal = probability[rows, :-1].sum(axis=1)
+            unsure += float((clonal * (1.0 - clonal)).sum())
         found = np.zeros(len(x), dtype=np.int64)
         for j, number in enumerate(numbers):
             p = np.where((probability[:, j] >= MIN_SHARE) & (found == 0), probability[:, j], 0.0)
@@ -214,13 +220,16 @@ def _assign(
         full = np.zeros(len(finite), dtype=np.int64)
         full[finite] = found
         labels.append(full)
-    return tuple(labels), counts
+    return tuple(labels), counts, unsure
 
 
 def _summaries(mixture, verdicts, counts, view: StandardView) -> tuple[ClusterSummary, ...]:
-    found = []
+    found, counts = [], counts.copy()
     for k, v in enumerate(verdicts):
-        if mixture.fixed[k] and v.call == "normal":
+        if v.stray:
+            counts[:, v.part_of] += counts[:, k]
+    for k, v in enumerate(verdicts):
+        if v.stray or (mixture.fixed[k] and v.call == "normal"):
             continue
         medians = {m: view.scales[c].transformed(float(mixture.mean[k, c])) for c, m in enumerate(view.markers)}
         n = tuple(float(c) for c in counts[:, k])
@@ -247,7 +256,7 @@ def _ratio(view: StandardView, labels: Sequence[np.ndarray]) -> float | None:
     return light_chain_ratio(*counts)
 
 
-def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView) -> str:
+def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView, cell: str) -> str:
     clonal = [c for c in clusters if c.call == "clonal"]
     if clonal:
         c = clonal[0]
@@ -257,14 +266,14 @@ def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView) -> str:
         what = ", ".join(others[0].aberrancies) or "no aberrancy"
         return f"no clonal cluster; indeterminate: {what}: {others[0].reason}"
     without = "" if view.has_chains else " (no light chains measured)"
-    return f"no cluster of {view.n_events} plasma cells is clonal{without}"
+    return f"no cluster of {view.n_events} {cell}s is clonal{without}"
 
 
-def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
+def _cluster_flags(clusters: Sequence[ClusterSummary], cell: str) -> list[str]:
     flags = []
     other = sum(sum(c.n_events) for c in clusters if c.call == "not_plasma_cells")
     if other >= MIN_CLUSTER:
-        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events of the plasma-cell gate have no light chain")
+        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events gated as {cell}s have no light chain")
     sizes = Counter()
     for cluster in clusters:
         if cluster.clone > 0:
@@ -276,9 +285,9 @@ def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
     return flags
 
 
-def _too_few(view: StandardView) -> CloneCalls:
+def _too_few(view: StandardView, cell: str) -> CloneCalls:
     labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in view.tubes)
-    flag = f"FEW_PLASMA_CELLS: {view.n_events} plasma cells in all tubes, too few to look for a clone"
-    reason = f"{view.n_events} plasma cells are too few for a cluster"
+    flag = f"FEW_PLASMA_CELLS: {view.n_events} {cell}s in all tubes, too few to look for a clone"
+    reason = f"{view.n_events} {cell}s are too few for a cluster"
     tubes = tuple(t.tube for t in view.tubes)
     return CloneCalls(tubes, labels, (), "", _ratio(view, labels), reason, (*view.flags, flag))

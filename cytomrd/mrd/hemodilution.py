@@ -10,9 +10,35 @@ from cytomrd.errors import QuantificationError
 from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.panel import HemodilutionSpec
 
-__all__ = ["HemodilutionResult", "assess_hemodilution"]
+__all__ = ["HemodilutionResult", "MarrowCells", "assess_hemodilution"]
 
 Verdict = Literal["not_suspected", "possible", "hemodiluted", "not_assessed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarrowCells:
+    """One marrow-only population against its range.
+
+    Attributes
+    ----------
+    population, n_events, n_nucleated
+        Its events, and the nucleated cells of the tubes that gate it.
+    low, high
+        Exact 95 % interval of its fraction of nucleated cells.
+    expected
+        The reference range of that fraction.
+    reading
+        ``low``, ``low within its error``, ``not low`` or ``cannot be told``; with ``, not counted`` where therapy
+        removes the population.
+    """
+
+    population: str
+    n_events: int
+    n_nucleated: int
+    low: float
+    high: float
+    expected: tuple[float, float]
+    reading: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +52,13 @@ class HemodilutionResult:
         cannot be trusted); ``not_assessed`` (the panel or the sample cannot tell).
     evidence
         One sentence per population.
+    compared
+        The populations that were measured.
     """
 
     verdict: Verdict
     evidence: tuple[str, ...] = ()
+    compared: tuple[MarrowCells, ...] = ()
 
     @property
     def quality_ok(self) -> bool:
@@ -79,7 +108,7 @@ def assess_hemodilution(
     totals = dict.fromkeys(n_events, n_nucleated) if isinstance(n_nucleated, int) else n_nucleated
     if any(not 0 <= n <= totals.get(name, -1) for name, n in n_events.items()):
         raise QuantificationError(f"marrow-only populations {dict(n_events)} exceed the nucleated cells {n_nucleated}")
-    evidence, counted = [], []
+    evidence, counted, compared = [], [], []
     for reference in references:
         name = reference.population
         if name not in n_events or totals[name] == 0:
@@ -89,13 +118,20 @@ def assess_hemodilution(
         expected = f"{100 * reference.expected_range[0]:.3g} to {100 * reference.expected_range[1]:.3g} %"
         text = f"{name}: {100 * fraction:.3g} % of nucleated cells, expected {expected}: {verdict}"
         lost = name in lost_after_therapy
-        if lost and prior_therapy:
+        not_counted = ", not counted" if lost and prior_therapy else ""
+        low, high = clopper_pearson(n_events[name], totals[name])
+        compared.append(
+            MarrowCells(
+                name, n_events[name], totals[name], low, high, tuple(reference.expected_range), verdict + not_counted
+            )
+        )
+        if not_counted:
             evidence.append(f"{text}; not counted, since therapy removes them")
             continue
         evidence.append(text)
         if verdict != "cannot be told":
             counted.append((verdict == "low", lost))
-    return HemodilutionResult(_verdict(counted), tuple(evidence))
+    return HemodilutionResult(_verdict(counted), tuple(evidence), tuple(compared))
 
 
 def _compare(k: int, n: int, reference: HemodilutionSpec) -> tuple[float, str]:

@@ -13,6 +13,8 @@ from cytomrd.report.words import power_of_ten
 __all__ = ["AxisTicks", "axis_ticks", "nice_ticks"]
 
 MINOR_STEPS = range(1, 10)
+# Minor ticks closer than this part of the axis would run together.
+MINOR_GAP = 0.013
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _decade_ticks(transform, low, high, min_gap) -> AxisTicks:
             kept.append((position, label))
     steps = [s * m * 10.0**k for s in signs for k in range(1, top + 1) for m in MINOR_STEPS]
     minor = tuple(sorted(position for position, _ in _placed(transform, [(v, "") for v in steps], low, high)))
-    return AxisTicks(tuple(sorted(kept)), _thinned(minor, 0.006 * (high - low)))
+    return AxisTicks(tuple(sorted(kept)), _thinned(minor, MINOR_GAP * (high - low)))
 
 
 def _top_decade(transform, high) -> int:

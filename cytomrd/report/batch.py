@@ -1,81 +1,28 @@
-"""The batch page: samples by need, what was refused or assumed, and each subject's series."""
+"""The batch page: samples by need, and what was refused or assumed."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import shorten
 
 from markupsafe import Markup
 
 from cytomrd.report.marks import status_mark
-from cytomrd.report.series import SeriesPoint, draw_series, draw_sparkline
-from cytomrd.report.verdict import Verdict
+from cytomrd.report.sample_words import flag_words, result_words, visit_words
+from cytomrd.report.series import draw_sparkline
+from cytomrd.report.visits import Entry, kind_of, series_key, series_of
 from cytomrd.report.words import (
     MISSING,
-    cells_per_ul_words,
     count_words,
-    fraction_words,
-    number_words,
-    percent_words,
     plural,
 )
 from cytomrd.run.model import FileResult, RunResult, SampleResult
 
-__all__ = ["batch_notes", "batch_rows", "flag_words", "result_words", "series_of", "series_views", "visit_words"]
+__all__ = ["batch_notes", "batch_rows"]
 
-Entry = tuple[SampleResult, Verdict, str]
-
-
-def flag_words(flag: str) -> str:
-    """The words of a flag written ``CODE: words``; a bare code is spelt out.
-
-    Examples
-    --------
-    >>> from cytomrd.report.batch import flag_words
-    >>> flag_words("FEW_NK: 900 NK cells"), flag_words("LOW_N")
-    ('900 NK cells', 'low n')
-    """
-    code, colon, words = flag.partition(":")
-    if colon and code.isupper() and words.strip():
-        return words.strip()
-    return flag.replace("_", " ").lower() if flag.isupper() else flag
-
-
-def visit_words(sample: SampleResult) -> str:
-    """``C3D1, day 63``."""
-    row = sample.rows[0]
-    parts = [row.visit] if row.visit else []
-    if row.day is not None and f"day {row.day:g}" not in row.visit.lower():
-        parts.append(f"day\u00a0{_day(row.day)}")
-    return ", ".join(parts) or MISSING
-
-
-def _day(day: float) -> str:
-    return f"{day:g}".replace("-", "−")
-
-
-def result_words(sample: SampleResult) -> str:
-    """The result with its interval, as the table shows it; ``< limit`` where below it."""
-    if sample.mrd is not None:
-        mrd = sample.mrd
-        if mrd.status == "NEGATIVE":
-            return f"< {fraction_words(mrd.lod, digits=2)}"
-        if mrd.status == "NOT_EVALUABLE":
-            return MISSING
-        return fraction_words(mrd.mrd_fraction, mrd.ci_low, mrd.ci_high)
-    if sample.car_nk is not None:
-        car = sample.car_nk
-        if car.status == "NOT_EVALUABLE":
-            return MISSING
-        if car.status != "QUANTIFIED":
-            if car.lloq_cells_per_ul is not None:
-                return f"< {cells_per_ul_words(car.lloq_cells_per_ul)}"
-            return f"< {percent_words(car.lloq_fraction)} of NK" if car.lloq_fraction is not None else MISSING
-        if car.cells_per_ul is None:
-            return f"{percent_words(car.net_fraction, car.ci_low, car.ci_high)} of NK"
-        return cells_per_ul_words(car.cells_per_ul, car.cells_per_ul_low, car.cells_per_ul_high)
-    return MISSING
+# A flag in the table is a reminder; the sample says all of it.
+MAX_FLAG = 110
 
 
 def _denominator_words(sample: SampleResult) -> str:
@@ -92,7 +39,7 @@ def batch_rows(run: RunResult, entries: Sequence[Entry]) -> list[dict[str, objec
     rows = []
     for sample, verdict, anchor in entries:
         row = sample.rows[0]
-        points = series.get(_series_key(sample), [])
+        points = series.get(series_key(sample), [])
         rows.append(
             {
                 "anchor": anchor,
@@ -107,7 +54,7 @@ def batch_rows(run: RunResult, entries: Sequence[Entry]) -> list[dict[str, objec
                 "result": result_words(sample),
                 "n": _denominator_words(sample),
                 "flags": _short_flags(sample),
-                "spark": draw_sparkline(points, anchor, _kind(sample)) if points else Markup(""),
+                "spark": draw_sparkline(points, anchor, kind_of(sample)) if points else Markup(""),
             }
         )
     return rows
@@ -117,7 +64,8 @@ def _short_flags(sample: SampleResult) -> list[str]:
     if sample.errors:
         return [sample.errors[0].strip().partition("\n")[0]]
     held = [reason for file in sample.files for reason in file.qc.held]
-    return list(dict.fromkeys([*held, *(flag_words(f) for f in sample.flags if not _is_assumption(f))]))
+    flags = [*held, *(flag_words(f) for f in sample.flags if not _is_assumption(f))]
+    return [shorten(flag, MAX_FLAG, placeholder=" …") for flag in dict.fromkeys(flags)]
 
 
 def batch_notes(run: RunResult, anchor_of: Mapping[str, str]) -> list[dict[str, object]]:
@@ -138,15 +86,15 @@ def batch_notes(run: RunResult, anchor_of: Mapping[str, str]) -> list[dict[str, 
     if held:
         groups.append(_group("Held for a person to look at", "held", held))
     files = [(s, f) for s in run.samples for f in s.files]
-    repaired = [x.text for _, f in files for x in f.findings if x.grade == "repaired"]
+    repaired = [(s, x.text) for s, f in files for x in f.findings if x.grade == "repaired"]
     if repaired:
-        groups.append(_group("Repaired while reading", "other", _counted(repaired)))
+        groups.append(_group("Repaired while reading", "other", _counted(repaired, anchor_of)))
     fallbacks = _fallbacks(files)
     if fallbacks:
         groups.append(_group("Gates that the data did not support", "other", fallbacks))
-    remarks = [note for _, f in files for note in f.notes]
+    remarks = [(s, note) for s, f in files for note in f.notes]
     if remarks:
-        groups.append(_group("Remarks of the gating", "other", _counted(remarks)))
+        groups.append(_group("Remarks of the gating", "other", _counted(remarks, anchor_of)))
     assumed = Counter(flag_words(f) for s in run.samples for f in s.flags if _is_assumption(f))
     notes = [*run.notes, *(f"{words} ({plural(n, 'sample')})" for words, n in assumed.items())]
     if notes:
@@ -165,12 +113,16 @@ def _fallbacks(files: Iterable[tuple[SampleResult, FileResult]]) -> list[tuple[s
     for _, file in files:
         for cut in file.decisions:
             if cut.status in ("fallback", "no_call"):
-                how = "no call" if cut.status == "no_call" else f"{cut.method} used instead"
+                how = "no call" if cut.status == "no_call" else f"{_used(cut.method)} used instead"
                 tubes[cut.name, how] = tubes.get((cut.name, how), 0) + 1
     return [
         ("", "", f"{name}: no clear division in the data, {how} in {plural(n, 'tube')}")
         for (name, how), n in sorted(tubes.items())
     ]
+
+
+def _used(method: str) -> str:
+    return "that of other samples" if method == "borrowed" else method
 
 
 def _group(title: str, need: str, items: list[tuple[str, str, str]]) -> dict[str, object]:
@@ -183,97 +135,14 @@ def _group(title: str, need: str, items: list[tuple[str, str, str]]) -> dict[str
     }
 
 
-def _counted(texts: Iterable[str]) -> list[tuple[str, str, str]]:
-    counts = Counter(texts)
-    return [("", "", text if n == 1 else f"{text} (in {n} tubes)") for text, n in counts.items()]
-
-
-# ---- series ----
-
-
-def _kind(sample: SampleResult) -> str:
-    return "clonal" if sample.mrd is not None else "car"
-
-
-def _series_key(sample: SampleResult) -> tuple[str, ...] | None:
-    """Samples of one line: a subject's marrow MRD, its CAR+ NK in blood, its CAR+ NK in marrow."""
-    row = sample.rows[0]
-    if not row.subject_id or row.day is None or not math.isfinite(row.day):
-        return None
-    if sample.mrd is not None:
-        return (row.subject_id, "mrd", row.matrix)
-    if sample.car_nk is not None:
-        unit = "cells_per_ul" if sample.car_nk.method != "none" else "fraction"
-        return (row.subject_id, unit, row.matrix)
-    return None
-
-
-def series_of(entries: Sequence[Entry]) -> dict[tuple[str, ...], list[SeriesPoint]]:
-    """Every subject's series, each sorted by day."""
-    series: dict[tuple[str, ...], list[SeriesPoint]] = {}
-    for sample, _, anchor in entries:
-        key = _series_key(sample)
-        if key is not None:
-            series.setdefault(key, []).append(_point(sample, anchor))
-    return {key: sorted(points, key=lambda p: (p.day, p.sample_id)) for key, points in sorted(series.items())}
-
-
-def _point(sample: SampleResult, anchor: str) -> SeriesPoint:
-    row = sample.rows[0]
-    if sample.mrd is not None:
-        mrd = sample.mrd
-        detected = mrd.status in ("POSITIVE", "POSITIVE_BELOW_LLOQ")
-        value, low, high, floor = mrd.mrd_fraction, mrd.ci_low, mrd.ci_high, mrd.lod
-    else:
-        car = mrd = sample.car_nk
-        detected = car.status in ("QUANTIFIED", "BELOW_LLOQ")
-        value, low, high, floor = car.cells_per_ul, car.cells_per_ul_low, car.cells_per_ul_high, car.lloq_cells_per_ul
-        if car.method == "none":
-            value, low, high, floor = car.net_fraction, car.ci_low, car.ci_high, car.lloq_fraction
-    return SeriesPoint(
-        sample_id=sample.sample_id,
-        anchor=anchor,
-        visit=row.visit or sample.sample_id,
-        day=float(row.day),
-        value=value,
-        low=low,
-        high=high,
-        floor=floor,
-        detected=detected,
-        evaluable=mrd.status != "NOT_EVALUABLE",
-        words=result_words(sample),
-    )
-
-
-SERIES_LABELS = {
-    "mrd": ("MRD (clonal of nucleated)", "MRD", "limit of detection"),
-    "cells_per_ul": ("CAR+ NK cells/µL", "CAR+ NK cells per µL", "limit of quantification"),
-    "fraction": ("CAR+ of NK cells", "CAR+ fraction of NK cells", "limit of quantification"),
-}
-
-
-def series_views(run: RunResult, entries: Sequence[Entry], infusions_d: Sequence[float]) -> list[dict[str, object]]:
-    """A plot for every series of at least two visits."""
-    views = []
-    for (subject, unit, matrix), points in series_of(entries).items():
-        if len(points) < 2 or all(p.place is None for p in points):
-            continue
-        axis, what, floor = SERIES_LABELS[unit]
-        where = {"PB": "blood", "BM": "marrow"}.get(matrix, matrix)
-        views.append(
-            {
-                "subject": subject,
-                "title": f"{what}, {where}" if where else what,
-                "plot": draw_series(
-                    points,
-                    label=axis,
-                    kind="clonal" if unit == "mrd" else "car",
-                    floor_name=floor,
-                    infusions_d=infusions_d,
-                    title=f"{subject}: {what}",
-                ),
-                "floor": floor,
-                "points": [(p.anchor, p.visit, _day(p.day), p.words, number_words(p.floor)) for p in points],
-            }
-        )
-    return views
+def _counted(said: Iterable[tuple[SampleResult, str]], anchor_of: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Each text once: with its sample where one alone has it, else with the number of tubes."""
+    samples: dict[str, list[str]] = {}
+    for sample, text in said:
+        samples.setdefault(text, []).append(sample.sample_id)
+    items = []
+    for text, ids in samples.items():
+        one = ids[0] if len(set(ids)) == 1 else ""
+        count = f" (in {len(ids)} tubes)" if len(ids) > 1 else ""
+        items.append((one, anchor_of[one] if one else "", text + count))
+    return items

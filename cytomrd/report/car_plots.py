@@ -6,6 +6,7 @@ import numpy as np
 
 from cytomrd.report.cells import control_of
 from cytomrd.report.rare import AntigenCut, draw_car_histogram, draw_car_threshold
+from cytomrd.report.scale import common_axis, moved, placed
 from cytomrd.report.words import count_words, linear_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
 from cytomrd.run.tracking import on_axes
@@ -42,30 +43,36 @@ def _car_marker(sample: SampleResult, file: FileResult) -> str | None:
 def _views(
     run: RunResult, sample: SampleResult, file: FileResult, cells: RareCells, marker: str, decision
 ) -> list[dict]:
-    car = file.axes[marker]
-    threshold = AntigenCut() if decision is None else AntigenCut(decision.value, decision.low, decision.high)
+    own, car = file.axes[marker], common_axis(file.axes[marker])
+    threshold = AntigenCut()
+    if decision is not None:
+        ends = (decision.value, decision.low, decision.high)
+        threshold = AntigenCut(*(None if v is None else float(moved(own, v)) for v in ends))
     control = control_of(run, sample)
     control_name, control_values = None, None
     if control is not None:
         control_name = control[0]
-        placed = on_axes(control[1], [car])
-        control_values = placed[:, 0] if placed is not None else None
-    values = cells.transformed[:, cells.markers.index(marker)]
+        theirs = on_axes(control[1], [car])
+        control_values = theirs[:, 0] if theirs is not None else None
+    values = placed(own, cells)
     positive = np.asarray(cells.labels) == 1
     views = []
     second = next((m for m in SECOND_AXES if m in cells.markers and m in file.axes), None)
     if second is not None:
-        both = cells.transformed[:, [cells.markers.index(second), cells.markers.index(marker)]]
+        across = common_axis(file.axes[second])
+        both = np.stack([placed(across, cells), values], axis=1)
         above = np.zeros((0, 2))
         if control is not None and threshold.value is not None:
-            placed = on_axes(control[1], [file.axes[second], car])
-            above = placed[placed[:, 1] >= threshold.value] if placed is not None else above
+            theirs = on_axes(control[1], [across, own])
+            if theirs is not None:
+                is_above = theirs[:, 1] >= decision.value
+                above = np.stack([theirs[is_above, 0], moved(own, theirs[is_above, 1])], axis=1)
         n_control = f"; {count_words(len(above))} of the control above it" if control is not None else ""
         counted = f"{count_words(int(positive.sum()))} CAR+ of {count_words(len(values))} NK cells"
         views.append(
             {
-                "plot": draw_car_threshold(file.axes[second], car, both[~positive], both[positive], above, threshold),
-                "title": f"{car.label} against {file.axes[second].label}",
+                "plot": draw_car_threshold(across, car, both[~positive], both[positive], above, threshold),
+                "title": f"{car.label} against {across.label}",
                 "note": f"{counted}, each drawn{n_control}",
             }
         )

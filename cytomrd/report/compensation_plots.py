@@ -34,7 +34,7 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
     rows, columns
         Names; a cell whose row and column are called alike is the diagonal.
     values
-        Shape (n_rows, n_columns), fractions.
+        Shape (n_rows, n_columns), fractions; NaN where nothing can be told.
     """
     width, height = CELL
     with_text = len(columns) <= MOST_WITH_TEXT
@@ -53,6 +53,9 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
                 drawing.rect(x, y, width - 1, height - 1, "heat own")
                 continue
             value = float(values[r, k])
+            if not np.isfinite(value):
+                drawing.rect(x, y, width - 1, height - 1, "heat untold", tip=f"{name} in {column}: cannot be told")
+                continue
             shade = int(np.searchsorted(SHADES, abs(value), side="right"))
             sign = "below" if value < 0 else "above"
             drawing.rect(

@@ -11,14 +11,14 @@ from cytomrd.run.model import PlotAxis
 __all__ = ["DOTS_AS_VECTORS", "Frame"]
 
 # Beyond so many dots a vector drawing grows heavy; each dot then sets pixels of its own instead.
-DOTS_AS_VECTORS = 1_500
+DOTS_AS_VECTORS = 200
 _PIXELS = 2  # of an embedded image to one of the drawing
 
 # Mark, and colour of its image where the dots are too many for vectors (it must read on white and on black).
 MARKS = {
-    "clonal": ("diamond", (214, 86, 24)),
+    "clonal": ("lozenge", (214, 86, 24)),
     "normal": ("point", (74, 155, 212)),
-    "car": ("square", (20, 140, 112)),
+    "car": ("block", (20, 140, 112)),
     "unsure": ("triangle", (140, 90, 160)),
     "other": ("point", (134, 148, 162)),
     "control": ("square", (150, 120, 60)),
@@ -68,23 +68,24 @@ class Frame:
         """Ticks and label below the plot area."""
         base = self.top + self.height
         ticks = axis_ticks(self.x.transform, self.x.low, self.x.high)
-        self.drawing.lines([(v, base, v, base + 2.5) for v in self.across(ticks.minor)], "minor")
+        self.drawing.ticks([(v, base) for v in self.across(ticks.minor)], 0.0, 2.5, "minor")
         major = self.across([position for position, _ in ticks.major])
-        self.drawing.lines([(v, base, v, base + 4.5) for v in major], "major")
-        for position, (_, text) in zip(major, ticks.major, strict=True):
-            self.drawing.text(position, base + 14, text, "tick mid")
+        self.drawing.ticks([(v, base) for v in major], 0.0, 4.5, "major")
+        self.drawing.texts([(v, base + 14, text) for v, (_, text) in zip(major, ticks.major, strict=True)], "tick mid")
         if label:
-            self.drawing.text(self.left + self.width / 2, base + 29, self.x.label, "label mid")
+            self.drawing.text(self.left + self.width / 2, base + 29, self.x.label, "label mid", within=self.width + 30)
 
     def y_axis(self) -> None:
         """Ticks and label left of the plot area."""
         ticks = axis_ticks(self.y.transform, self.y.low, self.y.high)
-        self.drawing.lines([(self.left - 2.5, v, self.left, v) for v in self.up(ticks.minor)], "minor")
+        self.drawing.ticks([(self.left, v) for v in self.up(ticks.minor)], -2.5, 0.0, "minor")
         major = self.up([position for position, _ in ticks.major])
-        self.drawing.lines([(self.left - 4.5, v, self.left, v) for v in major], "major")
-        for position, (_, text) in zip(major, ticks.major, strict=True):
-            self.drawing.text(self.left - 6, position + 3.3, text, "tick end")
-        self.drawing.text(10, self.top + self.height / 2, self.y.label, "label mid", rotate=True)
+        self.drawing.ticks([(self.left, v) for v in major], -4.5, 0.0, "major")
+        labels = [(self.left - 6, v + 3.3, text) for v, (_, text) in zip(major, ticks.major, strict=True)]
+        self.drawing.texts(labels, "tick end")
+        self.drawing.text(
+            10, self.top + self.height / 2, self.y.label, "label mid", rotate=True, within=self.height + 20
+        )
 
     def box(self) -> None:
         """The outline of the plot area, drawn last."""
@@ -116,12 +117,14 @@ class Frame:
         if len(pixels) <= DOTS_AS_VECTORS:
             self.drawing.dots(pixels, f"dot {kind}", shape, size)
             return
+        wide = 3 if shape == "point" else 5
         png = dots_png(
-            (pixels[:, 0] - self.left) * _PIXELS,
-            (pixels[:, 1] - self.top) * _PIXELS,
+            (pixels[:, 0] - self.left) * _PIXELS - (wide - 1) / 2,
+            (pixels[:, 1] - self.top) * _PIXELS - (wide - 1) / 2,
             round(self.width * _PIXELS),
             round(self.height * _PIXELS),
             rgb,
-            size=3,
+            size=wide,
+            diamond=shape == "lozenge",
         )
         self.drawing.image(self.left, self.top, self.width, self.height, png, f"dots {kind}", len(pixels))

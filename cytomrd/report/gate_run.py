@@ -10,7 +10,7 @@ from cytomrd.run.execute import Progress, gate_plan
 from cytomrd.run.lock import hold_lock
 from cytomrd.run.plan import RunPlan
 from cytomrd.run.provenance import describe_run, read_current
-from cytomrd.run.sealed import SealedSample, clear_unsealed
+from cytomrd.run.sealed import clear_unsealed
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.staging import sample_store
 from cytomrd.run.workers import Pool
@@ -57,5 +57,5 @@ def gate_run(
             describe=lambda result: describe_run(run, result, jobs=pool.size, started=started),
             check=check,
         )
-        clear_unsealed(store, keep={s.folder for s in run.samples if isinstance(s, SealedSample)})
+        clear_unsealed(store, keep=run.folders)
     return published

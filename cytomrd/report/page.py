@@ -51,7 +51,8 @@ def finalize(value: object) -> object:
     if isinstance(value, Markup) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if isinstance(value, str):
-        return plain(value).replace(" × ", "\u00a0×\u00a0")  # a number does not break over two lines
+        # A number does not break over two lines.
+        return plain(value).replace(" × ", "\u00a0×\u00a0").replace("< ", "<\u00a0")
     raise TypeError(f"{type(value).__name__} {value!r} reached the page unformatted; put it in words first")
 
 

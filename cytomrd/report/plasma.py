@@ -9,9 +9,19 @@ import numpy as np
 from cytomrd.mrd.clonality import ClusterSummary
 from cytomrd.panel import AntigenSpec
 from cytomrd.report.cells import cell_word, cut_on, earlier_clone, kinds_of
+from cytomrd.report.light_chains import (
+    call_words,
+    chain_markers,
+    chain_ratios,
+    clusters_of,
+    kind_of,
+    pairs_by_clone,
+    ratio_words,
+)
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_pair
+from cytomrd.report.scale import common_axis, moved, placed
 from cytomrd.report.tables import Table
-from cytomrd.report.words import MISSING, count_words, interval_words, join_words, number_words, percent_words
+from cytomrd.report.words import MISSING, count_words, join_words, number_words, percent_words
 from cytomrd.run.model import FileResult, RareCells, RunResult, SampleResult
 from cytomrd.run.tracking import on_axes
 
@@ -22,7 +32,6 @@ PAIRS = (("CD38", "CD138"), ("CD45", "CD38"), ("CD19", "CD56"), ("CD27", "CD81")
          ("CD10", "CD38"), ("CD34", "CD10"), ("CD20", "CD10"))  # fmt: skip
 # Targets of antibodies and cells: their state on the plasma cells is always said (spared, dim, lost).
 THERAPY_TARGETS = ("CD38", "CD269")
-ROLES_SHOWN = ("gate", "aberrancy")
 
 
 def plasma_view(run: RunResult, sample: SampleResult) -> dict[str, object]:
@@ -40,7 +49,9 @@ def plasma_view(run: RunResult, sample: SampleResult) -> dict[str, object]:
         "cells": cells,
         "tubes": tubes,
         "antigens": _antigen_table(sample),
-        "clusters": _cluster_table(sample),
+        "clusters": _cluster_table(sample, normal=False),
+        "normal_clusters": _cluster_table(sample, normal=True),
+        "chains": chain_ratios(sample),
     }
 
 
@@ -49,14 +60,11 @@ def _antigens(sample: SampleResult) -> Mapping[str, AntigenSpec]:
     return {a.marker: a for a in mrd.antigens} if mrd is not None else {}
 
 
-def _chains(sample: SampleResult) -> tuple[str, str]:
-    mrd = sample.panel.mrd if sample.panel is not None else None
-    return (mrd.kappa_marker, mrd.lambda_marker) if mrd is not None else ("CyIgKappa", "CyIgLambda")
-
-
 def _markers_shown(sample: SampleResult, file: FileResult, cells: RareCells) -> list[str]:
     """Stained antigens of the tube, the aberrancy antigens of the panel first, light chains apart."""
-    stained = [m for m in cells.markers if m in file.axes and file.axes[m].fluorochrome and m not in _chains(sample)]
+    stained = [
+        m for m in cells.markers if m in file.axes and file.axes[m].fluorochrome and m not in chain_markers(sample)
+    ]
     known = _antigens(sample)
     return sorted(stained, key=lambda m: (m not in known, list(known).index(m) if m in known else 0))
 
@@ -67,32 +75,37 @@ def _cut_of(sample: SampleResult, file: FileResult, marker: str) -> AntigenCut:
     decision = cut_on(file, marker)
     if decision is None:
         return AntigenCut(normal=normal)
-    return AntigenCut(decision.value, decision.low, decision.high, normal)
+    axis = file.axes[marker]
+    value, low, high = (
+        None if v is None else float(moved(axis, v)) for v in (decision.value, decision.low, decision.high)
+    )
+    return AntigenCut(value, low, high, normal)
 
 
 def _strips(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCells) -> Iterator[dict[str, object]]:
     before = earlier_clone(run, sample, file)
     for marker in _markers_shown(sample, file, cells):
-        axis = file.axes[marker]
-        values = cells.transformed[:, cells.markers.index(marker)]
+        axis = common_axis(file.axes[marker])
+        values = placed(axis, cells)
         kinds = {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
         earlier = None
         if before is not None:
             visit, other, mask = before
-            placed = on_axes(other, [axis])
-            earlier = EarlierClone(visit, placed[mask, 0]) if placed is not None else None
+            theirs = on_axes(other, [axis])
+            earlier = EarlierClone(visit, theirs[mask, 0]) if theirs is not None else None
         cut = _cut_of(sample, file, marker)
         yield {
             "plot": draw_antigen(axis, kinds, cut, earlier),
             "title": axis.label,
-            "note": _strip_note(kinds, cut, _antigens(sample).get(marker)),
+            "note": _strip_note(file, cells, marker, _antigens(sample).get(marker)),
         }
 
 
-def _strip_note(kinds: Mapping[str, np.ndarray], cut: AntigenCut, antigen: AntigenSpec | None) -> str:
+def _strip_note(file: FileResult, cells: RareCells, marker: str, antigen: AntigenSpec | None) -> str:
+    labels = np.asarray(cells.labels)
     parts = []
-    for kind in ("clonal", "normal"):
-        share = _positive(kinds[kind], cut)
+    for kind, mask in (("clonal", labels >= 1), ("normal", labels == 0)):
+        share = _positive(file, cells, marker, mask)
         if share is not None:
             parts.append(f"{kind} {percent_words(share)} +")
     if antigen is not None and antigen.normal_range is not None:
@@ -104,37 +117,41 @@ def _range(interval: tuple[float, float]) -> str:
     return f"{100 * interval[0]:.0f}–{100 * interval[1]:.0f}%"
 
 
-def _positive(values: np.ndarray, cut: AntigenCut) -> float | None:
-    if cut.value is None or not len(values):
+def _positive(file: FileResult, cells: RareCells, marker: str, mask: np.ndarray) -> float | None:
+    """Share of some cells at or above the antigen's cut, on the scale on which it was set."""
+    decision = cut_on(file, marker)
+    if decision is None or not mask.any():
         return None
-    return float(np.mean(values >= cut.value))
+    return float(np.mean(cells.transformed[mask, cells.markers.index(marker)] >= decision.value))
 
 
 def _pairs(run: RunResult, sample: SampleResult, file: FileResult, cells: RareCells) -> Iterator[dict[str, object]]:
     before = earlier_clone(run, sample, file)
-    for x, y in (_chains(sample), *PAIRS):
+    chains = chain_markers(sample)
+    for x, y in (chains, *PAIRS):
         if not {x, y} <= set(cells.markers) & set(file.axes):
             continue
-        axes = (file.axes[x], file.axes[y])
-        values = cells.transformed[:, [cells.markers.index(x), cells.markers.index(y)]]
+        axes = (common_axis(file.axes[x]), common_axis(file.axes[y]))
+        values = np.stack([placed(file.axes[marker], cells) for marker in (x, y)], axis=1)
         cuts = [(name, _cut_of(sample, file, marker)) for name, marker in (("x", x), ("y", y))]
         earlier = None
         if before is not None:
             visit, other, mask = before
-            placed = on_axes(other, axes)
-            earlier = EarlierClone(visit, placed[mask]) if placed is not None else None
+            theirs = on_axes(other, axes)
+            earlier = EarlierClone(visit, theirs[mask]) if theirs is not None else None
+        lines = {
+            "cuts": tuple((name, cut.value) for name, cut in cuts if cut.value is not None),
+            "bands": tuple((n, c.low, c.high) for n, c in cuts if c.low is not None and c.high is not None),
+        }
+        kinds = {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
         yield {
-            "plot": draw_pair(
-                *axes,
-                {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)},
-                cuts=tuple((name, cut.value) for name, cut in cuts if cut.value is not None),
-                bands=tuple((n, c.low, c.high) for n, c in cuts if c.low is not None and c.high is not None),
-                earlier=earlier,
-            ),
-            "title": "Kappa against lambda" if (x, y) == _chains(sample) else f"{x} against {y}",
+            "plot": draw_pair(*axes, kinds, earlier=earlier, **lines),
+            "title": "Kappa against lambda" if (x, y) == chains else f"{x} against {y}",
             "note": _counts_note(sample, cells)
             + (f"; dashed: the clone at {before[0]}" if earlier is not None else ""),
         }
+        if (x, y) == chains:
+            yield from pairs_by_clone(axes, values, cells.labels, lines)
 
 
 def _counts_note(sample: SampleResult, cells: RareCells) -> str:
@@ -152,8 +169,8 @@ def _antigen_table(sample: SampleResult) -> Table:
             clonal, normal = np.asarray(cells.labels) >= 1, np.asarray(cells.labels) == 0
             for marker in _markers_shown(sample, file, cells):
                 column = cells.markers.index(marker)
-                cut, antigen = _cut_of(sample, file, marker), known.get(marker)
-                shown = [_positive(cells.transformed[mask, column], cut) for mask in (clonal, normal)]
+                antigen = known.get(marker)
+                shown = [_positive(file, cells, marker, mask) for mask in (clonal, normal)]
                 medians = [_median(cells.compensated[mask, column]) for mask in (clonal, normal)]
                 reference = MISSING
                 if antigen is not None:
@@ -180,25 +197,23 @@ def _median(values: np.ndarray) -> float | None:
     return float(np.median(values)) if len(values) else None
 
 
-def _cluster_table(sample: SampleResult) -> Table:
-    """One row a cluster of plasma cells: its size, aberrancies, light chains, and what decided."""
+def _cluster_table(sample: SampleResult, *, normal: bool) -> Table:
+    """One row a cluster: its size, aberrancies, light chains, and what decided; the normal ones apart."""
     heads = (
         ("Call", False), ("Cells, by tube", True), ("Aberrancies", False), ("Kappa : lambda cells", True),
         ("Ratio (95% interval)", True), ("Posterior of restriction", True), ("Decided by", False),
     )  # fmt: skip
-    clusters = sample.clones.clusters if sample.clones is not None else ()
-    return Table(heads, tuple(_cluster_row(c) for c in clusters))
+    chosen = (c for c in clusters_of(sample) if (kind_of(c) == "normal") == normal)
+    return Table(heads, tuple(_cluster_row(c) for c in chosen))
 
 
 def _cluster_row(cluster: ClusterSummary) -> tuple[str, ...]:
-    call = cluster.call.replace("_", " ") + (f" {cluster.clone}" if cluster.clone > 0 else "")
+    call = call_words(cluster)
     cells = " + ".join(count_words(n) for n in cluster.n_events)
     chains = cluster.restriction
     light = (MISSING, MISSING, MISSING)
     if chains is not None:
-        interval = interval_words(chains.ratio_low, chains.ratio_high)
-        ratio = number_words(chains.ratio) + (f" ({interval})" if interval != MISSING else "")
-        light = (f"{chains.n_kappa} : {chains.n_lambda}", ratio, _probability(chains.posterior))
+        light = (f"{chains.n_kappa} : {chains.n_lambda}", ratio_words(chains), _probability(chains.posterior))
     return (call, cells, join_words(cluster.aberrancies) or "none", *light, cluster.reason)
 
 

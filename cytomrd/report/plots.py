@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -10,13 +10,15 @@ from markupsafe import Markup
 from cytomrd.preprocess.transforms import Linear
 from cytomrd.report.axes import nice_ticks
 from cytomrd.report.frame import Frame
-from cytomrd.report.svg import Drawing, density_png
+from cytomrd.report.svg import Drawing, density_png, fitting
 from cytomrd.report.words import number_words, percent_words
 from cytomrd.run.model import GatePlot, PlotAxis, TimePlot
 
-__all__ = ["draw_gate", "draw_time"]
+__all__ = ["draw_gate", "draw_gates", "draw_time"]
 
 SIDE = 152.0
+# Of a gate's name: width of a letter and height of a line.
+LETTER, LINE = 5.9, 10.5
 
 
 def draw_gate(plot: GatePlot, dots: Mapping[str, np.ndarray]) -> Markup:
@@ -30,28 +32,55 @@ def draw_gate(plot: GatePlot, dots: Mapping[str, np.ndarray]) -> Markup:
         Events to draw one by one: kind (``clonal``, ``normal``, ``car``, ``unsure``, ``other``)
         to an array of shape (n, 2) on the transformed scales. Later kinds lie on top.
     """
-    frame = Frame(plot.x, plot.y, (SIDE, SIDE), f"{plot.title}: {plot.x.label} against {plot.y.label}")
-    frame.drawing.image(frame.left, frame.top, SIDE, SIDE, density_png(plot.counts), "density", int(plot.counts.sum()))
-    for axis, low, high in plot.bands:
+    return draw_gates([plot], dots)
+
+
+def draw_gates(plots: Sequence[GatePlot], dots: Mapping[str, np.ndarray]) -> Markup:
+    """Several gates of one parent on the same axes, each with its name and its share; else as :func:`draw_gate`."""
+    plot = plots[0]
+    names = ", ".join(p.title for p in plots)
+    frame = Frame(plot.x, plot.y, (SIDE, SIDE), f"{names}: {plot.x.label} against {plot.y.label}")
+    events = round(float(plot.counts.sum()))
+    frame.drawing.image(frame.left, frame.top, SIDE, SIDE, density_png(plot.counts), "density", events)
+    for axis, low, high in dict.fromkeys(band for p in plots for band in p.bands):
         frame.band(axis, low, high)
     for kind, values in dots.items():
         frame.dots(frame.points(values), kind)
-    for outline in plot.outlines:
+    for outline in (o for p in plots for o in p.outlines):
         frame.drawing.polyline(frame.points(outline), "gate", close=True)
     frame.x_axis()
     frame.y_axis()
     frame.box()
-    if plot.outlines and plot.n_parent:
-        _write_percent(frame, plot)
+    _write_names(frame, [p for p in plots if p.outlines and p.n_parent])
     return frame.drawing.markup()
 
 
-def _write_percent(frame: Frame, plot: GatePlot) -> None:
-    """The gate's share of its parent, at the gate's upper edge and inside the plot area."""
-    corners = frame.points(np.concatenate([np.asarray(o, dtype=np.float64).reshape(-1, 2) for o in plot.outlines]))
-    x = float(np.clip((corners[:, 0].min() + corners[:, 0].max()) / 2, frame.left + 22, frame.left + SIDE - 22))
-    y = float(np.clip(corners[:, 1].min() - 4, frame.top + 11, frame.top + SIDE - 4))
-    frame.drawing.text(x, y, percent_words(plot.n_population / plot.n_parent), "percent mid")
+def _write_names(frame: Frame, plots: Sequence[GatePlot]) -> None:
+    """Each gate's name and its share of the parent, at its upper edge, inside the plot area and clear of each other."""
+    taken: list[tuple[float, float, float]] = []
+    for plot in plots:
+        outlines = [np.asarray(o, dtype=np.float64).reshape(-1, 2) for o in plot.outlines]
+        corners = frame.points(np.concatenate(outlines))
+        lines = _label(plot)
+        half = LETTER * max(map(len, lines)) / 2
+        middle = (corners[:, 0].min() + corners[:, 0].max()) / 2
+        x = float(np.clip(middle, frame.left + half, max(frame.left + half, frame.left + SIDE - half)))
+        y = float(np.clip(corners[:, 1].min() + LINE, frame.top + LINE, frame.top + SIDE - 4 - LINE * (len(lines) - 1)))
+        for line in lines:
+            while any(abs(y - other) < LINE and abs(x - at) < half + wide for at, other, wide in taken):
+                y += LINE
+            frame.drawing.text(x, y, line, "percent mid")
+            taken.append((x, y, half))
+            y += LINE
+
+
+def _label(plot: GatePlot) -> list[str]:
+    """``Singlets 94.0%``; on two lines where one is too short."""
+    share = percent_words(plot.n_population / plot.n_parent)
+    room = SIDE - 4.0
+    if LETTER * (len(plot.title) + 1 + len(share)) <= room:
+        return [f"{plot.title} {share}"]
+    return [fitting(plot.title, room, LETTER / 0.56), share]
 
 
 def draw_time(plot: TimePlot) -> Markup:

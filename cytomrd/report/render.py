@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 
-from cytomrd.report.batch import batch_notes, batch_rows, series_views
+from cytomrd.report.batch import batch_notes, batch_rows
 from cytomrd.report.page import asset, environment, last_part, policy
 from cytomrd.report.sample import sample_view
 from cytomrd.report.tables import DECISION_COLUMNS, csv_text, data_uri, decision_rows, provenance_table, qc_table
 from cytomrd.report.verdict import NEEDS, Verdict, describe_sample
+from cytomrd.report.visits import Entry, series_views
 from cytomrd.report.words import plural
 from cytomrd.run.model import RunResult, SampleResult
 from cytomrd.schema import table_to_csv
@@ -20,6 +21,8 @@ __all__ = ["INFUSIONS_D", "anchor_of", "render_article", "render_page", "render_
 
 # Days of the two infusions of the trial's schedule (NCT06045091); a visit's day counts from the first.
 INFUSIONS_D = (0.0, 7.0)
+# An article is made before the subject's other visits are known. Escaped text can never hold this.
+SERIES_PLACE = "<!--series-->"
 
 
 def render_report(run: RunResult, *, infusions_d: Sequence[float] = INFUSIONS_D) -> str:
@@ -88,13 +91,22 @@ def render_page(
             counts=[(need, NEEDS[need], str(counts[need])) for need in needs if counts[need]],
             notes=batch_notes(run, anchors),
             rows=batch_rows(run, entries),
-            series=series_views(run, entries, infusions_d),
-            articles=(Markup(article(i)) for i in order),
+            series=series_views(entries, infusions_d),
+            articles=(Markup(_with_series(article(i), entries, anchor_of(i), infusions_d)) for i in order),
             qc=qc_table(run.samples),
             provenance=provenance_table(run),
             downloads=_downloads(run),
         )
     )
+
+
+def _with_series(article: str, entries: Sequence[Entry], anchor: str, infusions_d: Sequence[float]) -> str:
+    """An article with the series that its sample is a visit of, in the place that the article keeps for it."""
+    views = series_views(entries, infusions_d, current=anchor)
+    if not views:
+        return article
+    figures = environment().get_template("series.html.j2").render(series=views)
+    return article.replace(SERIES_PLACE, figures, 1)
 
 
 def _downloads(run: RunResult) -> list[tuple[str, str]]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
+from markupsafe import Markup
 
-from cytomrd.report.batch import flag_words, visit_words
 from cytomrd.report.car_plots import car_views
-from cytomrd.report.cells import cell_word, kinds_of
+from cytomrd.report.cells import cell_word
+from cytomrd.report.light_chains import chain_counts
 from cytomrd.report.marks import status_mark
+from cytomrd.report.marrow import marrow_view
+from cytomrd.report.path import gating_path
 from cytomrd.report.plasma import plasma_view
-from cytomrd.report.plots import draw_gate, draw_time
+from cytomrd.report.quality import quality_views
+from cytomrd.report.sample_words import flag_words, visit_words
+from cytomrd.report.standing import Standing, draw_standing
 from cytomrd.report.tables import decision_table, population_table
 from cytomrd.report.verdict import NEEDS, Verdict
 from cytomrd.report.words import (
@@ -23,7 +27,7 @@ from cytomrd.report.words import (
     percent_words,
     plural,
 )
-from cytomrd.run.model import FileResult, GatePlot, RunResult, SampleResult
+from cytomrd.run.model import FileResult, RunResult, SampleResult
 
 __all__ = ["sample_view"]
 
@@ -48,6 +52,7 @@ def sample_view(run: RunResult, sample: SampleResult, verdict: Verdict, anchor: 
         "status": NEEDS[verdict.need] if verdict.need in ("failed", "held") else verdict.word,
         "sentence": verdict.sentence,
         "numbers": verdict.numbers,
+        "standing": _standing(sample),
         "facts": list(_facts(sample)),
         "errors": [error.strip().split("\n") for error in sample.errors],
         "held": list(dict.fromkeys(held)),
@@ -55,8 +60,31 @@ def sample_view(run: RunResult, sample: SampleResult, verdict: Verdict, anchor: 
         "figures": list(_figures(sample)),
         "tubes": [_tube_view(sample, file) for file in sample.files],
         "plasma": plasma_view(run, sample) if sample.mrd is not None else None,
+        "marrow": marrow_view(sample),
         "car": car_views(run, sample) if sample.assay == "car_nk" else [],
     }
+
+
+def _standing(sample: SampleResult) -> Markup:
+    """The result against what this sample could detect and quantify; nothing where it could not be evaluated."""
+    mrd, car = sample.mrd, sample.car_nk
+    if mrd is not None and mrd.status != "NOT_EVALUABLE":
+        wide = sample.interval_with_gates or (None, None)
+        standing = Standing(
+            mrd.mrd_fraction, mrd.ci_low, mrd.ci_high, mrd.status != "NEGATIVE", mrd.lod, mrd.lloq, *wide
+        )
+        return draw_standing(standing, kind="clonal", label="Clonal of nucleated cells", title="MRD and its limits")
+    if car is None or car.status == "NOT_EVALUABLE":
+        return Markup("")
+    detected = car.status != "BELOW_LOD"
+    if car.cells_per_ul is not None:
+        values = (car.cells_per_ul, car.cells_per_ul_low, car.cells_per_ul_high)
+        limit, label = car.lloq_cells_per_ul, "CAR+ NK cells per µL"
+    else:
+        values = (car.net_fraction, car.ci_low, car.ci_high)
+        limit, label = car.lloq_fraction, "CAR+ fraction of NK cells"
+    standing = Standing(*values, detected, quantifies=limit)
+    return draw_standing(standing, kind="car", label=label, title="CAR+ NK cells and their limit")
 
 
 def _facts(sample: SampleResult) -> Iterator[tuple[str, str]]:
@@ -117,7 +145,7 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
         yield "Indeterminate", f"{mrd.n_indeterminate_pc:,}", f"{cell}s called neither normal nor clonal"
     if mrd.kappa_lambda_ratio is not None:
         chain = f"{mrd.light_chain}-restricted" if mrd.n_clonal_pc and mrd.light_chain else f"of all {cell}s"
-        yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), chain
+        yield "Kappa : lambda", number_words(mrd.kappa_lambda_ratio), f"{chain}; {chain_counts(sample)}".rstrip("; ")
     yield "Limit of blank", plural(mrd.lob_events, "event"), _blank_words(sample)
     if sample.track is not None:
         clonal = sum(t.n_clonal_alike for t in sample.track.tubes)
@@ -181,60 +209,26 @@ def _car_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
     yield "CAR+ NK, net", net, f"{number_words(car.net_events)} cells" if car.net_events is not None else ""
     if car.lloq_fraction is not None:
         yield "LLOQ", percent_words(car.lloq_fraction), f"of NK; {plural(car.lloq_events, 'net event')}"
+    if car.median_car is not None:
+        also = f"CD16 {number_words(car.median_cd16)}" if car.median_cd16 is not None else ""
+        yield "Median CAR of CAR+ NK", number_words(car.median_car), also
     if car.n_car_t is not None:
         yield "CAR+ T cells", f"{car.n_car_t:,}", "a safety read-out"
 
 
 def _tube_view(sample: SampleResult, file: FileResult) -> dict[str, object]:
     spec = next((t for t in sample.panel.tubes if t.id == file.tube), None) if sample.panel is not None else None
+    path, beside = gating_path(sample, file)
     return {
         "title": f"Tube {file.tube}" + (f", {spec.title}" if spec is not None and spec.title else ""),
         "file": file.row.file,
         "sha256": file.sha256,
-        "path": list(_gating_path(sample, file)),
+        "path": path,
+        "beside": beside,
+        "quality": quality_views(file),
         "decisions": decision_table(file),
         "populations": population_table(file),
         "notes": list(dict.fromkeys((*file.notes, *file.matches))),
         "findings": [f"{f.grade}: {f.text}" for f in file.findings],
         "held": list(file.qc.held),
     }
-
-
-def _gating_path(sample: SampleResult, file: FileResult) -> Iterator[dict[str, object]]:
-    """Time first, then each gate from its parent, left to right."""
-    if file.time_plot is not None:
-        removed = file.qc.n_removed_by_time
-        note = f"{count_words(removed)} events left out" if removed else "nothing left out"
-        yield {
-            "plot": draw_time(file.time_plot),
-            "title": "Time",
-            "note": f"{count_words(file.qc.n_events)} events; {note}",
-        }
-    titles = {p.name: p.title for p in sample.panel.populations if p.title} if sample.panel is not None else {}
-    titles |= {p.population: p.title for p in file.gate_plots} | {"root": "all events"}
-    for plot in file.gate_plots:
-        parent = titles.get(plot.parent, plot.parent.replace("_", " "))
-        share = percent_words(plot.n_population / plot.n_parent) if plot.n_parent else "none"
-        yield {
-            "plot": draw_gate(plot, _dots(sample, file, plot)),
-            "title": plot.title,
-            "note": f"{count_words(plot.n_population)}: {share} of {_lower(parent)} ({count_words(plot.n_parent)})",
-        }
-
-
-def _lower(title: str) -> str:
-    """``Plasma cells`` within a sentence; ``CD45+`` as it is."""
-    return title[:1].lower() + title[1:] if title[1:2].islower() else title
-
-
-def _dots(sample: SampleResult, file: FileResult, plot: GatePlot) -> dict[str, np.ndarray]:
-    """The rare cells to draw over a plot: the kept compartment where it is gated, and all that follows from it."""
-    for cells in file.rare:
-        if plot.population != cells.population and plot.parent != cells.population:
-            continue
-        if plot.x.marker not in cells.markers or plot.y.marker not in cells.markers:
-            continue
-        columns = [cells.markers.index(plot.x.marker), cells.markers.index(plot.y.marker)]
-        values = cells.transformed[:, columns]
-        return {kind: values[mask] for kind, mask in kinds_of(sample, cells.labels)}
-    return {} if plot.dots is None else {"other": plot.dots}

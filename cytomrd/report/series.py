@@ -67,6 +67,7 @@ def draw_series(
     floor_name: str,
     infusions_d: Sequence[float] = (),
     title: str = "",
+    current: str = "",
 ) -> Markup:
     """Visits on a real time axis, values on a log axis.
 
@@ -82,6 +83,8 @@ def draw_series(
         What the shaded floor is, for the words under the pointer.
     infusions_d
         Days on which to mark an infusion, where they lie within the axis.
+    current
+        Anchor of the visit that is being read: it is ringed.
     """
     points = sorted(points, key=lambda p: p.day)
     left, top, width, height, bottom, right = 46.0, 32.0, 460.0, 190.0, 36.0, 14.0
@@ -107,6 +110,8 @@ def draw_series(
     known = [(across(p.day), scale.up(p.place)) for p in points if p.place is not None]
     drawing.polyline(np.array(known), f"thread {kind}")
     for point in points:
+        if current and point.anchor == current and point.place is not None:
+            drawing.dots(np.array([[across(point.day), scale.up(point.place)]]), "current", "circle", 8.5)
         _draw_point(drawing, point, across(point.day), scale, kind)
     for day in (d for d in nice_ticks(first, last, 8) if d == round(d)):
         x = across(day)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import shorten
 
-from cytomrd.report.batch import result_words
+from cytomrd.report.sample_words import result_words
 from cytomrd.report.verdict import NEEDS, Verdict
 from cytomrd.run.model import RunResult, SampleResult
 

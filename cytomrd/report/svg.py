@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 
@@ -16,13 +17,15 @@ from markupsafe import Markup, escape
 
 from cytomrd.report.words import plain
 
-__all__ = ["Drawing", "density_png", "dots_png", "number"]
+__all__ = ["Drawing", "density_png", "dots_png", "fitting", "number"]
 
 # A density is read by its shape: one grey, more opaque where there is more. It must not compete with the
 # populations drawn on top, and must read on white and on black alike.
 _SLATE = (92, 112, 134)
-_LEVELS = 48
+_LEVELS = 10
 _FAINTEST = 70
+# Width of a letter over the size of the font, as wide as common sans-serif fonts have it; wide scripts take a square.
+_LETTER, _WIDE_LETTER, _FONT = 0.56, 1.0, 10.5
 
 
 def number(value: float) -> str:
@@ -65,10 +68,15 @@ class Drawing:
         """Many straight lines as one path."""
         self.path("".join(f"M{number(a)} {number(b)}L{number(c)} {number(d)}" for a, b, c, d in segments), css)
 
+    def ticks(self, starts: Iterable[tuple[float, float]], dx: float, dy: float, css: str) -> None:
+        """Equal short strokes, each from its start, as one path."""
+        stroke = f"h{number(dx)}" if dx else f"v{number(dy)}"
+        self.path("".join(f"M{_short(x)} {_short(y)}{stroke}" for x, y in starts), css)
+
     def polyline(self, points: np.ndarray, css: str, *, close: bool = False) -> None:
         """A line through points, array of shape (n, 2)."""
         if len(points):
-            self.path("M" + "L".join(f"{number(x)} {number(y)}" for x, y in points) + ("Z" if close else ""), css)
+            self.path("M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in points) + ("Z" if close else ""), css)
 
     def rect(self, x: float, y: float, width: float, height: float, css: str, *, tip: str = "") -> None:
         """A rectangle; ``tip`` shows under the pointer."""
@@ -78,22 +86,36 @@ class Drawing:
             f'height="{number(max(height, 0.0))}"{inside}'
         )
 
-    def text(self, x: float, y: float, text: str, css: str = "tick", *, rotate: bool = False) -> None:
-        """A line of text; its alignment comes from the class."""
+    def text(
+        self, x: float, y: float, text: str, css: str = "tick", *, rotate: bool = False, within: float | None = None
+    ) -> None:
+        """A line of text; its alignment comes from the class. One longer than ``within`` pixels is cut, and said whole
+        under the pointer."""
         turn = f' transform="rotate(-90 {number(x)} {number(y)})"' if rotate else ""
-        self._parts.append(f'<text class="{css}" x="{number(x)}" y="{number(y)}"{turn}>{escape(plain(text))}</text>')
+        whole = plain(text)
+        shown = whole if within is None else fitting(whole, within)
+        tip = "" if shown == whole else f"<title>{escape(whole)}</title>"
+        self._parts.append(f'<text class="{css}" x="{number(x)}" y="{number(y)}"{turn}>{tip}{escape(shown)}</text>')
+
+    def texts(self, lines: Iterable[tuple[float, float, str]], css: str) -> None:
+        """Several short texts ``(x, y, text)`` as one element."""
+        spans = "".join(f'<tspan x="{_short(x)}" y="{_short(y)}">{escape(plain(t))}</tspan>' for x, y, t in lines)
+        if spans:
+            self._parts.append(f'<text class="{css}">{spans}</text>')
 
     def dots(self, points: np.ndarray, css: str, shape: str = "circle", size: float = 1.6) -> None:
         """Every point of an array of shape (n, 2) as a mark of its own, all in one path.
 
-        ``shape`` is ``circle``, ``diamond``, ``square``, ``triangle`` or ``point`` (a dot as wide as the
-        class' stroke, the shortest to write); ``data-n`` holds the number drawn.
+        ``shape`` is ``circle``, ``diamond``, ``square`` or ``triangle``, each an outline; or ``point``, ``lozenge``
+        or ``block``: the stroke's own end, round or square, which is the shortest to write. ``data-n`` holds the
+        number drawn.
         """
         if not len(points):
             return
         dx, dy, outline = _shape(shape, size)
         d = "".join(f"M{_short(x + dx)} {_short(y + dy)}{outline}" for x, y in points)
-        self._parts.append(f'<path class="{css}" data-n="{len(points)}" d="{d}"/>')
+        width = f' stroke-width="{number(_STROKES[shape] * size)}"' if shape in _STROKES else ""
+        self._parts.append(f'<path class="{css}" data-n="{len(points)}" d="{d}"{width}/>')
 
     def image(
         self, x: float, y: float, width: float, height: float, png: bytes, css: str, n: int | None = None
@@ -122,17 +144,34 @@ class Drawing:
         )
 
 
+def fitting(text: str, width: float, font: float = _FONT) -> str:
+    """Text cut to about ``width`` pixels, with an ellipsis where something is missing."""
+    room = width / font
+    taken = 0.0
+    for i, character in enumerate(text):
+        taken += _WIDE_LETTER if unicodedata.east_asian_width(character) in "WF" else _LETTER
+        if taken > room and i:
+            return text[: max(1, i - 1)].rstrip() + "…"
+    return text
+
+
 def _short(value: float) -> str:
     """A tenth of a pixel is enough for a dot."""
     text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
 
 
+# Width of the stroke over the size, for marks that are a stroke's end.
+_STROKES = {"point": 1.5, "lozenge": 1.77, "block": 2.0}
+
+
 def _shape(shape: str, s: float) -> tuple[float, float, str]:
     """Where a mark begins, from its centre, and its outline from there."""
     n = number
-    if shape == "point":
+    if shape in ("point", "block"):
         return 0.0, 0.0, "h0"
+    if shape == "lozenge":
+        return 0.0, 0.0, "l.1.1"  # a square end along a diagonal
     if shape == "circle":
         return -s, 0.0, f"a{n(s)} {n(s)} 0 1 0 {n(2 * s)} 0a{n(s)} {n(s)} 0 1 0 {n(-2 * s)} 0"
     if shape == "diamond":
@@ -143,7 +182,7 @@ def _shape(shape: str, s: float) -> tuple[float, float, str]:
     if shape == "triangle":
         s *= 1.2
         return -s, 0.8 * s, f"h{n(2 * s)}l{n(-s)} {n(-1.8 * s)}z"
-    raise ValueError(f"no mark {shape!r}; there are circle, diamond, square, triangle, point")
+    raise ValueError(f"no mark {shape!r}; there are circle, diamond, square, triangle, point, lozenge, block")
 
 
 def density_png(counts: np.ndarray) -> bytes:
@@ -162,28 +201,40 @@ def density_png(counts: np.ndarray) -> bytes:
     return _indexed_png(levels.T[::-1], palette, alpha)
 
 
-def dots_png(x: np.ndarray, y: np.ndarray, width: int, height: int, rgb: Sequence[int], size: int = 2) -> bytes:
+def dots_png(
+    x: np.ndarray, y: np.ndarray, width: int, height: int, rgb: Sequence[int], size: int = 2, *, diamond: bool = False
+) -> bytes:
     """Too many dots for a vector drawing: every one still sets its own ``size`` x ``size`` pixels.
 
-    ``x``, ``y`` are pixel positions of shape (n,), y downwards from the top.
+    ``x``, ``y`` are pixel positions of shape (n,), y downwards from the top; a ``diamond`` sets those of the square
+    that are near its middle.
     """
     mask = np.zeros((height, width), dtype=np.uint8)
     column = np.clip(np.floor(x).astype(np.int64), 0, width - size)
     row = np.clip(np.floor(y).astype(np.int64), 0, height - size)
+    middle = (size - 1) / 2
     for dx in range(size):
         for dy in range(size):
-            mask[row + dy, column + dx] = 1
+            if not diamond or abs(dx - middle) + abs(dy - middle) <= middle:
+                mask[row + dy, column + dx] = 1
     palette = np.array([[0, 0, 0], rgb], dtype=np.uint8)
     return _indexed_png(mask, palette, np.array([0, 255], dtype=np.uint8))
 
 
 def _indexed_png(pixels: np.ndarray, palette: np.ndarray, alpha: np.ndarray) -> bytes:
-    """An 8-bit palette PNG (ISO/IEC 15948) from indices of shape (height, width), first row on top."""
+    """A palette PNG (ISO/IEC 15948) of 1 or 4 bits a pixel from indices of shape (height, width), first row on top."""
     height, width = pixels.shape
-    rows = np.zeros((height, width + 1), dtype=np.uint8)  # each row begins with its filter: 0, none
-    rows[:, 1:] = pixels
+    depth = 1 if len(palette) <= 2 else 4
+    per_byte = 8 // depth
+    padded = np.zeros((height, -(-width // per_byte) * per_byte), dtype=np.uint8)
+    padded[:, :width] = pixels
+    packed = np.zeros((height, padded.shape[1] // per_byte), dtype=np.uint8)
+    for k in range(per_byte):
+        packed |= padded[:, k::per_byte] << (8 - depth * (k + 1))
+    rows = np.zeros((height, packed.shape[1] + 1), dtype=np.uint8)  # each row begins with its filter: 0, none
+    rows[:, 1:] = packed
     chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 3, 0, 0, 0)),
         (b"PLTE", palette.tobytes()),
         (b"tRNS", alpha.tobytes()),
         (b"IDAT", zlib.compress(rows.tobytes(), 9)),

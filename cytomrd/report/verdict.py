@@ -34,6 +34,13 @@ METHODS = {
     "volumetric": "counted from the volume that the instrument drew",
     "dual_platform": "from the analyser's white cell count (dual platform)",
 }
+# Flags that refuse a number of CAR+ NK cells, and what would allow one.
+CAR_NK_REMEDIES = {
+    "NO_NK": "A tube with NK cells in it (more events, or gates that find them)",
+    "NO_CONTROL": "A pre-infusion sample of the subject, or an FMO or isotype control",
+    "NO_CAR_CUT": "A control of the subject, or more NK cells",
+    "NK_LOST": "A look at the gates before the NK cells",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ def describe_sample(sample: SampleResult) -> Verdict:
     else:
         verdict = _describe_other(sample)
     if sample.status == "held":
-        return Verdict("held", f"Held · {verdict.word.lower()}", verdict.answer, verdict.sentence, verdict.numbers)
+        word = f"Held · {verdict.word[:1].lower()}{verdict.word[1:]}"
+        return Verdict("held", word, verdict.answer, verdict.sentence, verdict.numbers)
     return verdict
 
 
@@ -200,8 +208,18 @@ def _describe_car_nk(result) -> Verdict:
     elif result.status == "BELOW_LOD":
         sentence = f"CAR+ NK cells not detected{': ' + lloq if lloq else ''}."
     else:
-        sentence = "CAR+ NK cells not evaluable."
+        sentence, remedies = _car_nk_refusal(result)
+        return Verdict(need, word, need, sentence, (*remedies, *_car_nk_numbers(result)))
     return Verdict(need, word, need, sentence, tuple(_car_nk_numbers(result)))
+
+
+def _car_nk_refusal(result) -> tuple[str, tuple[str, ...]]:
+    """Why CAR+ NK cells cannot be said, and what would make them so."""
+    codes = {code: words.strip() for code, _, words in (flag.partition(":") for flag in result.flags)}
+    known = [code for code in CAR_NK_REMEDIES if code in codes]
+    reasons = join_words(codes[code] for code in known)
+    remedies = tuple(f"{CAR_NK_REMEDIES[code]} would make it evaluable." for code in known)
+    return (f"CAR+ NK cells not evaluable: {reasons}." if reasons else "CAR+ NK cells not evaluable."), remedies
 
 
 def _car_nk_numbers(result):

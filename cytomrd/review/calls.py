@@ -11,7 +11,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
@@ -89,7 +89,8 @@ class Beside:
     """One process beside this one, shared by all samples that are open; started at once, so that no edit waits."""
 
     def __init__(self):
-        self._pool, self._lock, self._starts = LocalPool(1), Lock(), True
+        self._stack, self._lock, self._starts = ExitStack(), Lock(), True
+        self._pool = self._stack.enter_context(LocalPool(1))
         self._pool.submit(Task("start", is_ready, ()))
 
     @contextmanager
@@ -119,7 +120,7 @@ class Beside:
 
     def close(self) -> None:
         """End the process."""
-        self._pool.__exit__()
+        self._stack.close()
 
 
 class Caller:

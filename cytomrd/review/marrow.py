@@ -107,8 +107,8 @@ class Marrow:
             tubes = threads.map(opened, zip(gated.files, planned.files, strict=True))
             self.tubes = {t.tube: t for t in tubes}
 
-    def evaluate(self, state: State, *, drawn: bool = False) -> Evaluated:
-        """Every number in a state; ``drawn`` adds medians and what the report draws.
+    def evaluate(self, state: State, *, medians: bool = False) -> Evaluated:
+        """Every number in a state; ``medians`` adds those of the populations.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Marrow:
             If a gate cannot have the shape that it is given.
         """
         fitted = {name: shaped(tube.fitted, state.shapes(name)) for name, tube in self.tubes.items()}
-        files = [self._gated(self.tubes[name], gates, drawn=drawn) for name, gates in fitted.items()]
+        files = [self._gated(self.tubes[name], gates, medians=medians) for name, gates in fitted.items()]
         if not state.values:
             # The numbers are known; the clusters are found again for who looks at them.
             return Evaluated(state, fitted, self.automatic, (), True, lambda: (self._caller.clusters(files)[0], {}))
@@ -139,7 +139,7 @@ class Marrow:
         if not self._differs(state, before):
             return self.evaluate(state)
         fitted = {name: shaped(tube.fitted, state.shapes(name)) for name, tube in self.tubes.items()}
-        files = [self._gated(self.tubes[name], gates, drawn=False) for name, gates in fitted.items()]
+        files = [self._gated(self.tubes[name], gates, medians=False) for name, gates in fitted.items()]
         known = {f.tube: f.rare[0] for f in before.sample.files if f.rare}
 
         def call(cells: Sequence[TubeCells], *_, **__) -> CloneCalls:
@@ -159,10 +159,10 @@ class Marrow:
         clones = call_sample(files, self.panel, self.settings, call=call)
         return self._finished(GatedSample(label_cells([f.result for f in files], clones), clones))
 
-    def _gated(self, tube: OpenTube, fitted: FittedGates, *, drawn: bool) -> GatedFile:
+    def _gated(self, tube: OpenTube, fitted: FittedGates, *, medians: bool) -> GatedFile:
         if fitted is tube.fitted:
             return replace(tube.gated(fitted), result=tube.file)
-        return tube.drawn(fitted) if drawn else tube.gated(fitted)
+        return tube.measured(fitted) if medians else tube.gated(fitted)
 
     def _finished(self, gated: GatedSample) -> SampleResult:
         sample = finish_sample(self.planned, gated, self.panel, blanks=self._blanks, settings=self.settings)
@@ -177,7 +177,10 @@ def _held_labels(rare: RareCells, cells: TubeCells, known: RareCells) -> np.ndar
     inside = places < len(known.events)
     there[inside] = known.events[places[inside]] == rare.events[inside]
     labels[there] = known.labels[places[there]]
-    if not there.all() and len(known.events):
-        columns = [known.markers.index(m) for m in cells.markers]
-        labels[~there] = label_newcomers(known.transformed[:, columns], known.labels, cells.values[~there])
+    # What has no value on some marker is near nothing: it is judged when the clusters are found again.
+    new = ~there & np.isfinite(cells.values).all(axis=1)
+    seen = known.transformed[:, [known.markers.index(m) for m in cells.markers]]
+    whole = np.isfinite(seen).all(axis=1)
+    if new.any() and whole.any():
+        labels[new] = label_newcomers(seen[whole], known.labels[whole], cells.values[new])
     return labels

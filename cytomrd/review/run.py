@@ -18,15 +18,17 @@ from cytomrd.review.marrow import Marrow
 from cytomrd.review.people import People
 from cytomrd.review.recent import Recent
 from cytomrd.review.signature import RememberedHashes, SignatureState, Signer
-from cytomrd.review.trail import EDITS, Trail
+from cytomrd.review.state import fold
+from cytomrd.review.trail import Trail
 from cytomrd.review.versions import Versions
 from cytomrd.review.workbench import Workbench
 from cytomrd.run.execute import GatedRun
 from cytomrd.run.finish import finish_sample
-from cytomrd.run.gate_sample import read_gated
+from cytomrd.run.gate_sample import RESULT_FILES, read_gated
 from cytomrd.run.model import SampleResult
 from cytomrd.run.plan import PlannedSample, plan_run
 from cytomrd.run.provenance import PROVENANCE_NAME
+from cytomrd.run.results import sample_folder
 from cytomrd.run.sealed import SealedSample, find_sealed, storage_errors
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.staging import sample_store
@@ -76,19 +78,25 @@ def open_review(folder: Path, results: Path | None = None) -> ReviewRun:
     try:
         record = json.loads((results / PROVENANCE_NAME).read_bytes())
         settings = RunSettings(**record["settings"])
-        panels = {name: entry["sha256"] for name, entry in record["panels"].items()}
+        outputs = dict(record["outputs"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{results}: no finished run here ({error}); `cytomrd gate` makes one") from error
     plan = plan_run(folder, strict=settings.strict, exclude=results)
     found = find_sealed(sample_store(results))
-    sealed = tuple(_of_results(s, found.get(s.sample_id, []), panels) for s in plan.samples)
+    sealed = tuple(_of_results(s, found.get(s.sample_id, []), outputs) for s in plan.samples)
     return ReviewRun(GatedRun(plan, settings, sealed), results)
 
 
-def _of_results(planned: PlannedSample, sealed: list[SealedSample], panels: Mapping[str, str]) -> SealedSample | Failed:
-    """The sealed sample that the results were made from."""
-    same = [s for s in sealed if s.made_from["panel"]["sha256"] == panels.get(s.made_from["panel"]["id"])]
-    return same[-1] if same else Failed((f"{planned.sample_id}: was not gated, or its gating is gone",))
+def _of_results(
+    planned: PlannedSample, sealed: list[SealedSample], outputs: Mapping[str, str]
+) -> SealedSample | Failed:
+    """The sealed sample whose files the results hold: a sample may be there as it was before it borrowed cuts too."""
+    folder = sample_folder(planned.sample_id)
+    for sample in sealed:
+        own = {name: sha256 for name, sha256 in sample.files.items() if name.startswith(f"{RESULT_FILES}/")}
+        if own and all(outputs.get(f"{folder}/{n.removeprefix(RESULT_FILES + '/')}") == h for n, h in own.items()):
+            return sample
+    return Failed((f"{planned.sample_id}: was not gated, or its gating is gone",))
 
 
 class ReviewRun:
@@ -111,6 +119,7 @@ class ReviewRun:
         self._sha256 = RememberedHashes()
         self._open = Recent(MOST_OPEN)
         self._beside: Beside | None = None
+        self._guard = Lock()
         self._results: dict[str, SampleResult] = {}
         self._locks = {sample_id: Lock() for sample_id in self._pairs}
         self.samples = tuple(self._pairs)
@@ -124,9 +133,10 @@ class ReviewRun:
             If there is no such sample, or its files are not those that were gated.
         """
         planned, sealed = self._pair(sample_id)
-        with self._locks[sample_id]:
+        with self._guard:
             if self._beside is None:
                 self._beside = Beside()
+        with self._locks[sample_id]:
             return self._open.get(sample_id, lambda: self._bench(planned, sealed))
 
     def _bench(self, planned: PlannedSample, sealed: SealedSample) -> Workbench:
@@ -164,8 +174,9 @@ class ReviewRun:
         return self._line(sample_id, self.problems())
 
     def _line(self, sample_id: str, problems: tuple[str, ...]) -> SampleLine:
-        planned, _ = self._pair(sample_id)
-        row, edits = planned.files[0].row, [e for e in self.trail.entries(sample_id) if e.action in EDITS]
+        planned, sealed = self._pair(sample_id)
+        row, history = planned.files[0].row, fold(self.trail.entries(sample_id), sealed.folder.name)
+        edits = history.edits
         status, fraction = _mrd_in(self.results / "mrd.csv", sample_id)
         last = Versions.of(self.review, sample_id).path(edits[-1].version) if edits else None
         reviewed = _mrd_in(last / "mrd.csv", sample_id) if last is not None else (None, None)

@@ -50,7 +50,7 @@ class Bound:
     made_from
         Panel, settings and version of the software.
     version, seal
-        The reviewed version and its seal; 0 and "" without an edit.
+        The reviewed version and the seal of its result; "" where it is the automatic one.
     """
 
     base: tuple[str, str]
@@ -107,7 +107,7 @@ class Signer:
         ReviewError
             If an input or a result is not there.
         """
-        last = next((e for e in reversed(entries) if e.action in EDITS), None)
+        last = self._last_edit(entries)
         try:
             inputs = {name: self.sha256(self.folder / name) for name in self.files}
             published = dict(_published(self.results, self.sealed.sample_id))
@@ -168,11 +168,16 @@ class Signer:
             yield "the sample was gated again since, or its gating was changed"
         if bound["published"] != dict(_published_or_none(self.results, self.sealed.sample_id)):
             yield "the results folder says something else than when it was signed"
-        last = next((e for e in reversed(entries) if e.action in EDITS), None)
+        last = self._last_edit(entries)
         if last is not None:
             damage = next(Versions.of(self.review, entry.sample_id).damage(last), None)
             if damage is not None:
                 yield f"the reviewed result was changed since: {damage}"
+
+    def _last_edit(self, entries: Sequence[Entry]) -> Entry | None:
+        """The last edit of this gating: what was done to an earlier one is no part of the result."""
+        edits = [e for e in entries if e.action in EDITS and json.loads(e.new)["base"] == self.sealed.folder.name]
+        return edits[-1] if edits else None
 
     def _code(self, entry: Entry, said: Mapping[str, object]) -> str:
         known = replace(entry, target="", new="", hash="")

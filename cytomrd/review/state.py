@@ -66,6 +66,8 @@ class History:
         What is changed now.
     done, undone
         Edits that an undo, and that a redo would take, the next one last.
+    edits
+        All of them with undos and redos, in order.
     n_before
         Edits that were made on an earlier gating of the sample, and are no part of this.
     """
@@ -73,6 +75,7 @@ class History:
     state: State
     done: tuple[Entry, ...]
     undone: tuple[Entry, ...]
+    edits: tuple[Entry, ...] = ()
     n_before: int = 0
 
 
@@ -88,6 +91,7 @@ def fold(entries: Sequence[Entry], base: str) -> History:
     state, n_before = State(), 0
     done: list[Entry] = []
     undone: list[Entry] = []
+    edits: list[Entry] = []
     for entry in entries:
         if entry.action not in EDITS:
             continue
@@ -95,6 +99,7 @@ def fold(entries: Sequence[Entry], base: str) -> History:
         if new["base"] != base:
             n_before += 1
             continue
+        edits.append(entry)
         state = state.with_changes((tuple(key), value) for key, value in new["set"])
         if entry.action == "undo":
             undone.append(done.pop())
@@ -103,4 +108,4 @@ def fold(entries: Sequence[Entry], base: str) -> History:
         else:
             done.append(entry)
             undone.clear()
-    return History(state, tuple(done), tuple(undone), n_before)
+    return History(state, tuple(done), tuple(undone), tuple(edits), n_before)

@@ -27,7 +27,8 @@ OTHERS = ("comment", "sign", "person")
 # What the first entry follows.
 NOTHING = "0" * 64
 BUSY_S = 30.0
-MAX_TEXT = 1_000_000
+# Characters of what a person writes, and of the values of an edit: a call holds the events that it was made on.
+MAX_TEXT, MAX_VALUE = 10_000, 100_000_000
 
 TABLE = """
 CREATE TABLE entries (
@@ -159,8 +160,10 @@ class Trail:
         """
         if action not in EDITS + OTHERS:
             raise ReviewError(f"{action!r} is no action of the trail; there are {', '.join(EDITS + OTHERS)}")
-        for text in (who, sample_id, target, old, new, why):
-            _check_text(text)
+        for text in (who, sample_id, target, why):
+            _check_text(text, MAX_TEXT)
+        for text in (old, new):
+            _check_text(text, MAX_VALUE)
         with self._connection() as db, _transaction(db):
             seq, before = self._sound_head(db)
             version = _version(db, sample_id)
@@ -279,9 +282,9 @@ def _version(db: sqlite3.Connection, sample_id: str) -> int:
     return db.execute("SELECT COALESCE(MAX(version), 0) FROM entries WHERE sample_id = ?", (sample_id,)).fetchone()[0]
 
 
-def _check_text(text: str) -> None:
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        raise ReviewError(f"text of at most {MAX_TEXT:,} characters is kept")
+def _check_text(text: str, longest: int) -> None:
+    if not isinstance(text, str) or len(text) > longest:
+        raise ReviewError(f"text of at most {longest:,} characters is kept")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

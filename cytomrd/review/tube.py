@@ -28,7 +28,7 @@ from cytomrd.run.settings import RunSettings
 __all__ = ["OpenTube"]
 
 SPILLOVER = "spillover"
-KEPT_RESULTS, KEPT_DRAWN, KEPT_IMAGES = 6, 2, 64
+KEPT_RESULTS, KEPT_MEASURED, KEPT_IMAGES = 6, 2, 64
 
 
 @dataclass(eq=False)
@@ -54,7 +54,7 @@ class OpenTube:
 
     def __post_init__(self):
         self._gates = KnownGates(self.dataset)
-        self._results, self._drawn, self._images = Recent(KEPT_RESULTS), Recent(KEPT_DRAWN), Recent(KEPT_IMAGES)
+        self._results, self._measured, self._images = Recent(KEPT_RESULTS), Recent(KEPT_MEASURED), Recent(KEPT_IMAGES)
 
     @classmethod
     def open(
@@ -87,18 +87,19 @@ class OpenTube:
         """The tube under some gates: every count, and the plasma cells."""
         return self._results.get(_key(fitted), lambda: self._gated(fitted))
 
-    def drawn(self, fitted: FittedGates) -> GatedFile:
-        """The tube under some gates, with medians and all that the report draws."""
-        return self._drawn.get(_key(fitted), lambda: self._gated(fitted, drawn=True))
+    def measured(self, fitted: FittedGates) -> GatedFile:
+        """The tube under some gates, with the medians of every population."""
+        return self._measured.get(_key(fitted), lambda: self._gated(fitted, medians=True))
 
-    def _gated(self, fitted: FittedGates, *, drawn: bool = False) -> GatedFile:
+    def _gated(self, fitted: FittedGates, *, medians: bool = False) -> GatedFile:
         gated = gate_fitted(
             self.planned,
             self.panel,
             fitted,
             dataset=self.dataset,
             spillover=fitted.strategy.spillovers.get(SPILLOVER),
-            drawn=drawn,
+            drawn=False,
+            medians=medians,
             apply=self._gates.apply,
             n_threads=self.n_threads,
         )

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
-from cytomrd.errors import ReviewError, StaleEditError
+from cytomrd.errors import CytomrdError, ReviewError, StaleEditError
 from cytomrd.fcs.text import printable
 from cytomrd.report.verdict import describe_sample
+from cytomrd.report.words import plural
 from cytomrd.review.calls import pack_events
 from cytomrd.review.edits import CALLS, CallCluster, Edit, MoveBound, MoveCut, ResetAll, ResetGate
 from cytomrd.review.marrow import Evaluated, Marrow
@@ -138,7 +139,7 @@ class Workbench:
     def notes(self) -> tuple[str, ...]:
         """What a person must know of the sample as it stands."""
         n_before = self._current().n_before
-        earlier = (f"{n_before} edits were made on an earlier gating of this sample and are not part of it",)
+        earlier = (f"no part of this: {plural(n_before, 'edit')} made on an earlier gating of the sample",)
         return (*self._evaluated().notes, *(earlier if n_before else ()))
 
     def result(self) -> SampleResult:
@@ -270,7 +271,7 @@ class Workbench:
         if not self._sealed.folder.exists():
             raise ReviewError(f"{self.sample_id}: was gated again meanwhile; open the review again")
         before = self._evaluated()
-        evaluated = self.marrow.evaluate(after, drawn=True)
+        evaluated = self.marrow.evaluate(after, medians=True)
         seal = self._versions.stage(evaluated.sample, self._about(after, version + 1))
         new = {"base": self._base, "set": [[key, value] for key, _, value in changes], "seal": seal}
         try:
@@ -284,7 +285,7 @@ class Workbench:
                 why=why,
                 seen=version,
             )
-        except BaseException:
+        except CytomrdError:  # refused, so not entered; after anything else it may have been, and keeps its version
             self._versions.discard(seal)
             raise
         self._catch_up()

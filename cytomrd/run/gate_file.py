@@ -12,7 +12,7 @@ from cytomrd.errors import CytomrdError
 from cytomrd.fcs.acquired import acquisition_time
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
 from cytomrd.gating.apply import Compartment, GatedEvents, apply_gates, transform_events
-from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
+from cytomrd.gating.fit import BorrowedCut, ControlCut, FittedGates, fit_gates
 from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
@@ -21,8 +21,10 @@ from cytomrd.run.gate_draws import GateDraws, draw_gates
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
+from cytomrd.run.series_scales import SeriesScales
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
+from cytomrd.run.tube_quality import tube_quality
 
 __all__ = ["GatedFile", "gate_file", "gate_fitted", "rare_population", "without_time_gate"]
 
@@ -54,6 +56,8 @@ def gate_file(
     folder,
     *,
     controls: Mapping[str, ControlCut] | None = None,
+    borrowed: Mapping[str, BorrowedCut] | None = None,
+    series: SeriesScales | None = None,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
@@ -67,10 +71,14 @@ def gate_file(
             planned.tube,
             match=planned.match,
             spillover=spillover,
-            controls=controls or {},
+            controls=controls,
+            borrowed=borrowed,
+            series=series.scales if series is not None else None,
             random_state=settings.random_state,
             n_threads=n_threads,
         )
+        if series is not None:
+            fitted = replace(fitted, notes=(series.note, *fitted.notes))
         gated = gate_fitted(
             planned, panel, fitted, dataset=dataset, spillover=spillover, n_threads=n_threads, progress=progress
         )
@@ -94,11 +102,12 @@ def gate_fitted(
     dataset: FcsDataset,
     spillover: Spillover | None,
     drawn: bool = True,
+    medians: bool = True,
     apply: Callable[..., GatedEvents] = apply_gates,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
-    """Apply fitted gates to all events of a file; without what is drawn and medians where not ``drawn``.
+    """Apply fitted gates to all events of a file; ``drawn`` and ``medians`` ask for what is drawn and for medians.
 
     ``apply`` does what :func:`cytomrd.gating.apply.apply_gates` does.
     """
@@ -115,7 +124,7 @@ def gate_fitted(
         spillover=spillover,
         histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
-        medians=[fitted.axes[marker] for marker in axes] if drawn else None,
+        medians=[fitted.axes[marker] for marker in axes] if medians else None,
         n_threads=n_threads,
         progress=progress,
     )
@@ -149,6 +158,7 @@ def gate_fitted(
         cytometer=dataset.keywords.get("$CYT", ""),
         cytometer_serial=dataset.keywords.get("$CYTSN", ""),
         acquired_at=acquisition_time(dataset.keywords),
+        quality=tube_quality(dataset, fitted, spillover, axes, time, cells) if drawn else None,
     )
     cuts = {d.name: d.value for d in fitted.decisions if d.value is not None}
     return GatedFile(result, cells, cells_without_qc if cells_without_qc is not None else cells, cuts)

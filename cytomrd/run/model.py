@@ -13,8 +13,8 @@ from cytomrd.fcs.findings import Finding
 from cytomrd.gating.fit import CutDecision
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.mrd.clonality import CloneCalls
-from cytomrd.mrd.gate_error import GateError95, interval_with_gates
-from cytomrd.mrd.limits import clopper_pearson
+from cytomrd.mrd.gate_error import GateError95, interval_of_chain
+from cytomrd.mrd.hemodilution import HemodilutionResult
 from cytomrd.mrd.quantify import MrdResult
 from cytomrd.mrd.tracking import CloneTrack
 from cytomrd.panel import Panel
@@ -32,6 +32,7 @@ __all__ = [
     "RunResult",
     "SampleResult",
     "TimePlot",
+    "TubeQuality",
 ]
 
 
@@ -89,6 +90,27 @@ class TimePlot:
     seconds: np.ndarray
     events_per_s: np.ndarray
     removed: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TubeQuality:
+    """How the signals of a tube held over time, and what spill compensation left in it.
+
+    Attributes
+    ----------
+    seconds, markers, medians
+        Middle of each stretch of the acquisition, shape (n,); marker names; medians, shape (n, n_markers), on each
+        axis' scale, NaN where a stretch holds few events.
+    spill_markers, spill
+        The colours, and from each (row) into each other (column) the apparent spill that is left
+        (:func:`cytomrd.preprocess.leftover_spill.leftover_spill`).
+    """
+
+    seconds: np.ndarray
+    markers: tuple[str, ...]
+    medians: np.ndarray
+    spill_markers: tuple[str, ...]
+    spill: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -175,6 +197,7 @@ class FileResult:
     cytometer_serial: str = ""
     acquired_at: datetime | None = None
     matches: tuple[str, ...] = ()
+    quality: TubeQuality | None = None
 
     def count(self, population: str) -> int:
         """Events of a population; 0 where this tube does not gate it."""
@@ -204,6 +227,7 @@ class SampleResult:
     track: CloneTrack | None = None
     clones: CloneCalls | None = None
     mrd_fraction_without_qc: float | None = None
+    hemodilution: HemodilutionResult | None = None
     car_nk: CarNkResult | None = None
     flags: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -211,17 +235,15 @@ class SampleResult:
 
     @property
     def interval_with_gates(self) -> tuple[float, float] | None:
-        """The 95 % interval of MRD with counting and moved gates; None where either is not known.
+        """The 95 % interval of MRD by the whole chain; None where it is not known.
 
-        Cells called neither normal nor clonal may be either: its upper end is that of a count with all of them.
+        See :func:`cytomrd.mrd.gate_error.interval_of_chain`.
         """
         mrd = self.mrd
         if mrd is None or mrd.mrd_fraction is None or self.gate_error is None:
             return None
-        high = mrd.ci_high
-        if mrd.n_indeterminate_pc:
-            high = clopper_pearson(mrd.n_clonal_pc + mrd.n_indeterminate_pc, mrd.n_nucleated)[1]
-        return interval_with_gates(mrd.mrd_fraction, mrd.ci_low, high, self.gate_error.sd)
+        unsure = self.clones.count_sd if self.clones is not None else 0.0
+        return interval_of_chain(mrd, self.gate_error.sd, unsure)
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,12 +110,13 @@ def finish_mrd(
     row = sample.rows[0]
     own = clones.as_blank(sample.files)
     limit = find_limit(own, blanks, given=settings.lob_events.get(panel.id), lod_events=panel.mrd.lod_events)
+    hemodilution = _hemodilution(sample, panel, row.prior_therapy)
     result = quantify_mrd(
         clones.calls,
         clones.n_nucleated,
         panel.mrd,
         lob_events=limit.lob_events,
-        hemodilution=_hemodilution(sample, panel, row.prior_therapy),
+        hemodilution=hemodilution,
         prior_therapy=row.prior_therapy,
         pull=row.pull,
         doubts=[f"tube {f.tube}: {doubt}" for f in sample.files for doubt in f.qc.doubts],
@@ -128,6 +129,7 @@ def finish_mrd(
         gate_error=clones.moved,
         clones=clones.calls,
         mrd_fraction_without_qc=clones.fraction_without_qc,
+        hemodilution=hemodilution,
         flags=result.flags,
     )
 

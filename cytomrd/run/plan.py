@@ -6,7 +6,7 @@ Nothing is computed here but headers; ``cytomrd gate --dry-run`` shows this and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytomrd.errors import CytomrdError, PanelError, RunError
@@ -14,17 +14,23 @@ from cytomrd.fcs.dataset import open_fcs
 from cytomrd.panel import Panel
 from cytomrd.panel.library import list_panels, read_panel
 from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
+from cytomrd.run.tracking import visit_order
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
-__all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
+__all__ = ["SERIES_ROLES", "PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
 
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+SERIES_ROLES = ("sample", "pre_infusion", "negative")
+"""Roles of a subject's own specimens, stained in full."""
 SKIPPED_ROLES = ("single_stain", "unstained")
 
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated."""
+    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated.
+
+    ``instrument`` is the cytometer with its serial number, as far as the file names them.
+    """
 
     row: SampleRow
     path: Path
@@ -34,16 +40,21 @@ class PlannedFile:
     n_events: int = 0
     n_channels: int = 0
     error: str | None = None
+    instrument: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedSample:
-    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold."""
+    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold.
+
+    ``first_visit`` is, by file, for each later tube of a subject's series the one that began it and gives its scales.
+    """
 
     sample_id: str
     assay: str
     files: tuple[PlannedFile, ...]
     controls: tuple[PlannedFile, ...] = ()
+    first_visit: Mapping[str, PlannedFile] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
@@ -140,7 +151,9 @@ def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: b
             panel, tube, match = recognise_panel(candidates, dataset.detectors, dataset.markers)
     except (CytomrdError, OSError) as error:
         return PlannedFile(row, path, error=f"{type(error).__name__}: {error}")
-    return PlannedFile(row, path, panel.id, tube.id, match, dataset.n_events, dataset.n_channels)
+    instrument = " ".join(filter(None, (dataset.keywords.get(key, "") for key in ("$CYT", "$CYTSN"))))
+    size = {"n_events": dataset.n_events, "n_channels": dataset.n_channels}
+    return PlannedFile(row, path, panel.id, tube.id, match, **size, instrument=instrument)
 
 
 def _panel(folder: Path, name: str, panels: dict[str, Panel]) -> Panel:
@@ -173,7 +186,8 @@ def _group(files: list[PlannedFile], panels: Mapping[str, Panel]) -> tuple[Plann
             tubes = [replace(f, error=f.error or why) for f in tubes]
         assay = panels[used[0]].assay if used else "phenotype"
         controls = _controls(tubes[0], used[0], files) if assay == "car_nk" else ()
-        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls))
+        first = {tube.row.file: of for tube in tubes if (of := _first_visit(tube, files)) is not None}
+        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls, first))
     return tuple(samples)
 
 
@@ -189,3 +203,19 @@ def _controls(of: PlannedFile, panel_id: str, files: list[PlannedFile]) -> tuple
         and (f.row.role != "pre_infusion" or (subject and f.row.subject_id == subject))
     ]
     return tuple(sorted(usable, key=lambda f: (CONTROL_ROLES.index(f.row.role), f.row.subject_id != subject)))
+
+
+def _first_visit(of: PlannedFile, files: list[PlannedFile]) -> PlannedFile | None:
+    """The file that begins a tube's series: of its subject, panel, tube and instrument; None where it is the first.
+
+    Where the time of two visits is not known, the samplesheet orders them.
+    """
+
+    def kind(file: PlannedFile) -> tuple:
+        return file.row.subject_id, file.panel_id, file.tube, file.instrument
+
+    if not of.row.subject_id or of.match is None or of.row.role not in SERIES_ROLES:
+        return None
+    series = [f for f in files if f.match is not None and f.row.role in SERIES_ROLES and kind(f) == kind(of)]
+    first = min(series, key=lambda f: (visit_order(f.row), f.row.row))
+    return None if first is of or first.row.sample_id == of.row.sample_id else first

@@ -84,7 +84,7 @@ def time_axis(panel: Panel, dataset: FcsDataset, fitted: FittedGates) -> PlotAxi
     if not values.size or values.min() >= values.max() or values.max() <= 0:
         return None
     scale = Linear(T=float(values.max()))
-    unit = "s" if dataset.timestep is not None else ""
+    unit = "(s)" if dataset.timestep is not None else ""
     return PlotAxis(marker, detector, unit, scale, float(scale.apply(values.min())), 1.0)
 
 

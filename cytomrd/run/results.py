@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ __all__ = [
     "write_sample_files",
     "write_tables",
 ]
+
+# File systems take 255 bytes of a name, and some names are made of a sample and a tube.
+MAX_FOLDER_NAME = 120
 
 Table = tuple[tuple[Column, ...], list[dict[str, object]]]
 
@@ -65,6 +69,9 @@ def safe_name(sample_id: str) -> str:
     'S01%2FBM'
     """
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else f"%{ord(c):02X}" for c in sample_id)
+    if len(kept) > MAX_FOLDER_NAME:
+        # Of a long id in another script the code points no longer fit: its hash tells it from others that begin alike.
+        return kept[: MAX_FOLDER_NAME - 17] + "-" + sha256(sample_id.encode("utf-8", "replace")).hexdigest()[:16]
     return kept if kept.strip(". ") else "".join(f"%{ord(c):02X}" for c in sample_id)
 
 
@@ -92,7 +99,7 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
         "n_alike_earlier": sample.track.n_alike if sample.track is not None else None,
         "n_removed_by_qc": sum(f.qc.n_removed_by_time for f in sample.files),
         "mrd_fraction_without_qc": sample.mrd_fraction_without_qc,
-        "flags": ";".join(sample.flags),
+        "flags": _joined(sample.flags),
         "panel": first.panel_id,
         "panel_version": first.panel_version,
         "tubes": ";".join(f.tube for f in sample.files),
@@ -114,10 +121,15 @@ def _gate_columns(sample: SampleResult) -> dict[str, object]:
     return {"mrd_low_with_gates": low, "mrd_high_with_gates": high, "mrd_sd_gates": sd}
 
 
+def _joined(flags: Sequence[str]) -> str:
+    """Flags in one cell; a semicolon of their own words would part them."""
+    return ";".join(flag.replace(";", ",") for flag in flags)
+
+
 def _car_nk_row(sample: SampleResult) -> dict[str, object]:
     result = sample.car_nk
     named = {c.name: getattr(result, c.name) for c in schema.CAR_NK if hasattr(result, c.name)}
-    return {**named, **_who(sample), "matrix": sample.rows[0].matrix, "flags": ";".join(sample.flags)}
+    return {**named, **_who(sample), "matrix": sample.rows[0].matrix, "flags": _joined(sample.flags)}
 
 
 def _population_rows(run: RunResult) -> tuple[list[dict[str, object]], tuple[Column, ...]]:

@@ -6,6 +6,7 @@ import pytest
 
 from cytomrd.errors import QuantificationError
 from cytomrd.mrd.hemodilution import assess_hemodilution
+from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.panel import HemodilutionSpec
 
 REFERENCES = (
@@ -39,6 +40,14 @@ def test_lost_precursors_do_not_count_after_therapy():
     assert verdict(300, 60_000, 20, prior_therapy=("anti-BCMA",)) == "not_suspected"
     # Nor do precursors that came back save a diluted sample.
     assert verdict(2, 500, 15_000, prior_therapy=("anti-BCMA",)) == "hemodiluted"
+
+
+def test_each_measured_population_is_kept_with_its_interval_and_reading():
+    counts = {"mast_cells": 2, "b_precursors": 20}
+    mast, precursors = assess_hemodilution(counts, N, REFERENCES, prior_therapy=("anti-BCMA",)).compared
+    assert (mast.population, mast.n_events, mast.n_nucleated, mast.expected) == ("mast_cells", 2, N, (2e-5, 0.01))
+    assert (mast.low, mast.high) == clopper_pearson(2, N)
+    assert (mast.reading, precursors.reading) == ("low", "low, not counted")
 
 
 def test_precursors_alone_never_decide():

@@ -14,7 +14,7 @@ from cytomrd.fcs.findings import Finding
 from cytomrd.gating.fit import CutDecision
 from cytomrd.gating.gates import Dimension, GatingStrategy, RectangleGate
 from cytomrd.mrd.clonality import CloneCalls, ClusterSummary
-from cytomrd.mrd.hemodilution import HemodilutionResult
+from cytomrd.mrd.hemodilution import assess_hemodilution
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.quantify import quantify_mrd
@@ -30,6 +30,7 @@ from cytomrd.run.model import (
     RunResult,
     SampleResult,
     TimePlot,
+    TubeQuality,
 )
 from cytomrd.samplesheet import SampleRow
 
@@ -141,6 +142,18 @@ def _time_plot(rng) -> TimePlot:
     return TimePlot(seconds, rate, ((380.0, 425.0),))
 
 
+def tube_quality(rng, axes) -> TubeQuality:
+    """Signals that drift a little, one stretch without events, and some spill that is left."""
+    seconds, markers = np.linspace(4, 636, 60), tuple(axes)
+    medians = 0.4 + 0.004 * rng.standard_normal((60, len(markers)))
+    medians[37:40] = np.nan
+    colours = tuple(m for m in markers if axes[m].fluorochrome)
+    spill = 0.003 * rng.standard_normal((len(colours), len(colours)))
+    spill[1, 2], spill[0, 3:] = 0.021, np.nan
+    np.fill_diagonal(spill, 0.0)
+    return TubeQuality(seconds, markers, medians, colours, spill)
+
+
 def cut_decisions(axes, names) -> tuple[CutDecision, ...]:
     """A fitted cut on each marker."""
     cuts = []
@@ -199,7 +212,26 @@ def file_result(
         gate_plots=plots,
         time_plot=_time_plot(rng),
         rare=(rare,),
+        quality=tube_quality(rng, axes),
     )
+
+
+def with_full_path(sample: SampleResult, n_plots: int = 20) -> SampleResult:
+    """The sample with as many steps in each tube's gating path as the bundled panels have."""
+
+    def full(file: FileResult) -> FileResult:
+        rng, first, last = np.random.default_rng(1), file.gate_plots[0], file.gate_plots[-1]
+        markers, box = list(file.axes), (0.3, 0.9, 0.2, 0.8)
+        between = [
+            _gate_plot(
+                rng, file.axes, f"p{i}", f"Population {i} of the path", "singlets", markers[i % len(markers)],
+                markers[(3 * i + 1) % len(markers)], 1_500_000, 30_000, box,
+            )
+            for i in range(n_plots)
+        ]  # fmt: skip
+        return replace(file, gate_plots=(first, *between, last))
+
+    return replace(sample, files=tuple(map(full, sample.files)))
 
 
 def clone_calls(tubes, labels) -> CloneCalls:
@@ -229,6 +261,13 @@ def clone_calls(tubes, labels) -> CloneCalls:
         decided_by="three aberrancies and the light chains of tube 2" if sum(n) else "",
         flags=(),
     )
+
+
+def marrow_cells(n_nucleated: int, verdict: str) -> dict[str, int]:
+    """Marrow-only cells of an aspirate of which a verdict is true."""
+    share = {"not_suspected": 1.0, "hemodiluted": 0.01}[verdict]
+    usual = {"mast_cells": 2e-4, "nucleated_red_cells": 0.08, "b_precursors": 0.01}
+    return {name: round(n_nucleated * fraction * share) for name, fraction in usual.items()}
 
 
 def mrd_sample(
@@ -266,19 +305,21 @@ def mrd_sample(
         )
     calls = clone_calls(("1", "2"), [f.rare[0].labels for f in files])
     each = n_nucleated // 2
+    blood = assess_hemodilution(marrow_cells(n_nucleated, hemodilution), n_nucleated, MRD_PANEL.mrd.hemodilution)
+    assert blood.verdict == hemodilution
     mrd = quantify_mrd(
         calls,
         {"1": n_nucleated - each, "2": each},
         MRD_PANEL.mrd,
         lob_events=lob_events,
-        hemodilution=HemodilutionResult(hemodilution),
+        hemodilution=blood,
         pull=row["pull"],
         flags=flags,
     )
     without = mrd.mrd_fraction * 1.04 if mrd.mrd_fraction else mrd.mrd_fraction
     return SampleResult(
         sample_id, tuple(rows), "mrd", "held" if held else "done", files=tuple(files), mrd=mrd, clones=calls,
-        mrd_fraction_without_qc=without, flags=mrd.flags, panel=MRD_PANEL,
+        mrd_fraction_without_qc=without, hemodilution=blood, flags=mrd.flags, panel=MRD_PANEL,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from report.factory import batch, car_sample, failed_sample, mrd_sample
+from report.factory import NOTES, PROVENANCE, batch, car_sample, failed_sample, mrd_sample, with_full_path
 
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.panel import Panel
@@ -262,6 +262,15 @@ def test_a_sample_without_its_panel_still_renders():
 def test_the_subjects_earlier_clone_is_an_outline(run):
     html = render_report(run)
     assert "the clone at Screening: two standard deviations" in html
+
+
+def test_twenty_marrows_of_two_tubes_take_less_than_8_mb():
+    sample = with_full_path(mrd_sample(n_clonal=60, n_normal=6_000))
+    one, two = (
+        len(render_report(RunResult("/data/run", (sample, replace(sample, sample_id="other"))[:n], NOTES, PROVENANCE)))
+        for n in (1, 2)
+    )
+    assert one + 19 * (two - one) < 8_000_000
 
 
 def test_a_large_sample_of_two_tubes_renders_in_time():

@@ -14,7 +14,7 @@ from cytomrd.report.frame import DOTS_AS_VECTORS, Frame
 from cytomrd.report.plots import draw_gate, draw_time
 from cytomrd.report.rare import AntigenCut, EarlierClone, draw_antigen, draw_car_histogram, draw_pair, spread
 from cytomrd.report.series import SeriesPoint, draw_series, draw_sparkline
-from cytomrd.report.svg import Drawing, density_png, dots_png, number
+from cytomrd.report.svg import Drawing, density_png, dots_png, fitting, number
 from cytomrd.run.model import GatePlot, TimePlot
 
 AXES = plot_axes(MRD_PANEL, "1")
@@ -27,7 +27,7 @@ def marks(svg: str, kind: str) -> tuple[int, int]:
 
 
 def pixels_of(png: bytes) -> np.ndarray:
-    """Palette indices of an 8-bit PNG, shape (height, width)."""
+    """Palette indices of a PNG of 1 or 4 bits a pixel, shape (height, width)."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     at, data = 8, b""
     while at < len(png):
@@ -35,10 +35,12 @@ def pixels_of(png: bytes) -> np.ndarray:
         body = png[at + 8 : at + 8 + length]
         assert zlib.crc32(kind + body) == struct.unpack(">I", png[at + 8 + length : at + 12 + length])[0]
         if kind == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
+            width, height, depth = struct.unpack(">IIB", body[:9])
         data += body if kind == b"IDAT" else b""
         at += 12 + length
-    return np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, width + 1)[:, 1:]
+    packed = np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, -1)[:, 1:]
+    bits = np.unpackbits(packed, axis=1).reshape(height, -1, depth)
+    return (bits @ (1 << np.arange(depth)[::-1]))[:, :width]
 
 
 def gate_plot(counts=None, n_population=31) -> GatePlot:
@@ -64,9 +66,9 @@ def test_every_clonal_cell_is_drawn_even_where_cells_coincide_or_leave_the_axis(
     clonal = rng.normal(0.7, 0.05, (31, 2))
     clonal[:5] = clonal[0]
     clonal[5] = (3.0, -2.0)
-    svg = draw_gate(gate_plot(), {"normal": rng.normal(0.5, 0.1, (400, 2)), "clonal": clonal})
+    svg = draw_gate(gate_plot(), {"normal": rng.normal(0.5, 0.1, (150, 2)), "clonal": clonal})
     assert marks(svg, "clonal") == (31, 31)
-    assert marks(svg, "normal") == (400, 400)
+    assert marks(svg, "normal") == (150, 150)
     assert svg.index("dot normal") < svg.index("dot clonal"), "the rarest lies on top"
 
 
@@ -94,6 +96,15 @@ def test_dots_png_sets_the_pixels_of_each_dot():
     assert pixels.sum() == 4 * 4
 
 
+def test_clonal_cells_keep_their_shape_in_an_image():
+    at = np.array([20.0]), np.array([10.0])
+    diamond = pixels_of(dots_png(*at, 60, 40, (1, 2, 3), 5, diamond=True))
+    assert diamond[10:15, 20:25].tolist() == [
+        [0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0], [0, 0, 1, 0, 0],
+    ]  # fmt: skip
+    assert diamond.sum() == 13
+
+
 def test_density_shows_a_single_event_beside_a_million():
     counts = np.zeros((128, 128), np.int64)
     counts[3, 5], counts[100, 90] = 1, 1_000_000
@@ -109,7 +120,7 @@ def test_density_of_nothing():
 
 def test_gate_carries_its_percent_and_its_band():
     svg = draw_gate(gate_plot(n_population=31), {})
-    assert ">3.10%<" in svg
+    assert ">Plasma cells 3.10%<" in svg
     assert 'class="band"' in svg
     assert 'class="gate"' in svg
 
@@ -215,6 +226,16 @@ def test_text_in_a_drawing_is_escaped_and_plain():
     assert "<b>" not in svg
     assert "\x1b" not in svg
     assert "\u202e" not in svg
+
+
+def test_a_text_that_does_not_fit_is_cut_and_said_whole_under_the_pointer():
+    drawing = Drawing(10, 10, "x")
+    drawing.text(1, 1, "CD38 " * 60, within=100)
+    drawing.text(1, 1, "CD38 FITC", within=100)
+    assert "…</text>" in drawing.markup()
+    assert f"<title>{'CD38 ' * 60}</title>" in drawing.markup()
+    assert ">CD38 FITC</text>" in drawing.markup()
+    assert len(fitting("漢" * 60, 100)) < len(fitting("x" * 60, 100)) < 20
 
 
 def test_coordinates_are_short_and_have_no_negative_zero():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from report.factory import car_sample, failed_sample, mrd_sample
 
-from cytomrd.report.batch import flag_words, result_words
+from cytomrd.report.sample_words import flag_words, result_words
 from cytomrd.report.verdict import NEEDS, describe_sample
 
 

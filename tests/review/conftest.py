@@ -7,11 +7,32 @@ from contextlib import contextmanager
 
 import pytest
 
+from cytomrd.review.calls import Beside
 from cytomrd.review.run import open_review
 
 
+class SharedBeside:
+    """One process beside for all tests: to start one takes longer than most of them."""
+
+    def __init__(self, beside: Beside):
+        self.judging = beside.judging
+
+    def close(self) -> None:
+        """It goes on for the next test."""
+
+
 @pytest.fixture(scope="session")
-def gated_marrow(tmp_path_factory):
+def one_process_beside():
+    """Lets every run that is opened share a process."""
+    beside = Beside()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cytomrd.review.run.Beside", lambda: SharedBeside(beside))
+        yield
+    beside.close()
+
+
+@pytest.fixture(scope="session")
+def gated_marrow(tmp_path_factory, one_process_beside):
     """A marrow of two tubes gated through the command line, as a run folder with its results inside."""
     from click.testing import CliRunner
     from runs import write_marrow_run

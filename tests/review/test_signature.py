@@ -15,6 +15,7 @@ from cytomrd.review.edits import MoveCut
 from cytomrd.review.trail import GUARDS, Trail
 from cytomrd.review.verify import verify_review
 from cytomrd.review.versions import Versions
+from cytomrd.run.sealed import seal_sample
 
 from .conftest import reviewed
 
@@ -201,6 +202,31 @@ def test_a_sample_gated_again_is_found(signed):
     (path,) = run.folder.glob(".results.samples/*/arrays.npz")
     path.write_bytes(path.read_bytes() + b" ")
     assert the_reason(run) == "the sample was gated again since, or its gating was changed"
+
+
+def test_a_signature_after_a_new_gating_stands_for_that_and_not_for_earlier_edits(signed, signed_folder):
+    run = signed
+    (folder,) = [p for p in run.folder.glob(".results.samples/*") if p.is_dir()]
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest["made_from"]["settings"]["random_state"] = 1
+    seal_sample(folder.parent, "BM", manifest["made_from"], lambda stage: _copied(folder, stage, manifest))
+    shutil.rmtree(folder)
+    with reviewed(run.folder) as again:
+        (old,) = again.signatures("BM")
+        assert old.reason == "the sample was gated again since, or its gating was changed"
+        assert (again.line("BM").n_edits, again.line("BM").reviewed_status) == (0, None)
+        bench, ada = again.workbench("BM"), again.people.everyone()[0]
+        assert bench.notes == ("no part of this: 1 edit made on an earlier gating of the sample",)
+        assert bench.what_is_signed().bound.seal == ""
+        assert not any(n.automatic != n.new for n in bench.numbers())
+        assert bench.sign(who=ada, token=signed_folder[1]["Ada"], meaning="reviewed", version=1).valid
+
+
+def _copied(folder, stage, manifest):
+    for name in manifest["files"]:
+        (stage / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, stage / name)
+    return manifest["summary"]
 
 
 def test_a_tail_cut_off_the_trail_is_found_by_the_version_that_is_left(signed):

@@ -65,5 +65,13 @@ def test_sample_ids_become_safe_folder_names(name):
     assert re.fullmatch(r"[A-Za-z0-9._%\- ]*", safe)
 
 
+def test_a_long_id_in_another_script_still_names_a_folder(tmp_path):
+    first, second = "漢" * 99 + "字", "漢" * 100
+    for name in (first, second):
+        (tmp_path / safe_name(name)).mkdir()
+    assert safe_name(first) != safe_name(second)
+    assert safe_name("x" * 100) == "x" * 100
+
+
 def test_different_ids_have_different_folders():
     assert safe_name("a/b") != safe_name("a_b") != safe_name("a%2Fb")
