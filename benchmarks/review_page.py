@@ -20,7 +20,7 @@ from common import setting, table, write_section
 from review import SAMPLE, write_marrow
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from browser import chromium
+from report.browser import chromium
 from reviewing import STOPWATCH, ReviewPage
 from serving_review import serving
 

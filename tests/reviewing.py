@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 WAIT_MS = 120_000
 
 # Time from the release of the mouse to the new numbers, as the page itself sees it.
@@ -110,3 +112,14 @@ class ReviewPage:
     def trail(self) -> list[str]:
         """What each entry of the trail says, newest first."""
         return self.page.locator("#trail tbody tr").all_inner_texts()
+
+
+def severe(page) -> list[str]:
+    """What axe-core finds on the page that is serious or critical."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{v['id']}: {v['help']}: {', '.join(str(n['target']) for n in v['nodes'][:5])}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]

@@ -7,8 +7,8 @@ import re
 import shutil
 
 import pytest
-from browser import chromium, severe
-from reviewing import ReviewPage
+from report.browser import chromium
+from reviewing import ReviewPage, severe
 from runs import write_samplesheet, write_tube
 from serving_review import serving
 

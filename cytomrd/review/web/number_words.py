@@ -59,7 +59,7 @@ _ROWS = (
     _Row("Hemodilution", ("hemodilution",), lambda v: HEMODILUTION.get(v, str(v))),
     _Row("Below 10⁻⁵", ("below_1e_5",), lambda v: "yes" if v else "no", False),
     # Gates that a person placed are not moved at random.
-    _Row("Interval with moved gates", ("mrd_low_with_gates", "mrd_high_with_gates"), _interval, False, "not taken"),
+    _Row("Interval, gates moved", ("mrd_low_with_gates", "mrd_high_with_gates"), _interval, False, "not taken"),
     _Row("MRD without time QC", ("mrd_fraction_without_qc",), fraction_words, False),
     _Row("Like the earlier clone", ("n_alike_earlier",), _count, False),
     _Row("Flags", ("flags",), lambda v: "; ".join(map(flag_words, str(v).split(";"))), False, "none"),

@@ -103,7 +103,7 @@ def _draw_dots(frame: Frame, result: SampleResult, file: FileResult, population:
         values = cells.transformed[:, columns]
         for kind, mask in kinds_of(result, cells.labels):
             chosen = mask & inside
-            frame.dots(frame.points(values[chosen]), kind, size=2.4)
+            frame.dots(frame.points(values[chosen]), kind, size=2.6)
             found.append(
                 {
                     "kind": kind,
