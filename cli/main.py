@@ -18,6 +18,7 @@ EXIT_INTERNAL, EXIT_REFUSED, EXIT_LOCKED, EXIT_INTERRUPTED = 1, 3, 6, 130
 COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
+    "review": ("cytomrd.cli.review", "Look at a gated run, move gates, call clusters, sign."),
     "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
     "verify": ("cytomrd.cli.verify", "Verify a finished run: every hash, every count."),
     "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),

@@ -7,6 +7,7 @@ import hmac
 import json
 import secrets
 import unicodedata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,22 +77,44 @@ class People:
         ReviewError
             If the name is there already, or is no name; if there is no such role.
         """
-        from filelock import FileLock
-
         name = _checked_name(name)
         if role not in ROLES:
             raise ReviewError(f"role {role!r}; allowed are {', '.join(ROLES)}")
-        token, salt = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_bytes(SALT_BYTES)
-        added = _Known(name, role, salt.hex(), _hash(token, salt).hex())
-        with storage_errors(self.path), FileLock(self.path.with_name(f".{self.path.name}.lock")):
-            known = self._known()
+        token, added = _new(name, role)
+
+        def with_another(known: tuple[_Known, ...]) -> tuple[_Known, ...]:
             if any(k.name.casefold() == name.casefold() for k in known):
-                raise ReviewError(f"{printable(name)} is there already; a token is shown once and never changed")
+                raise ReviewError(f"{name} is there already; --renew gives a person another token")
+            return (*known, added)
+
+        self._change(with_another)
+        return token
+
+    def renew(self, name: str) -> str:
+        """Give a person another token; the one before opens nothing any more.
+
+        Raises
+        ------
+        ReviewError
+            If there is no such person.
+        """
+        role = next((p.role for p in self.everyone() if p.name == name), None)
+        if role is None:
+            there = ", ".join(p.name for p in self.everyone())
+            raise ReviewError(f"there is no {printable(name, MAX_NAME)}; there are: {there}")
+        token, renewed = _new(name, role)
+        self._change(lambda known: tuple(renewed if k.name == name else k for k in known))
+        return token
+
+    def _change(self, change: Callable[[tuple[_Known, ...]], tuple[_Known, ...]]) -> None:
+        from filelock import FileLock
+
+        with storage_errors(self.path), FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            known = change(self._known())
             with staged_file(self.path) as stage:
                 stage.touch(mode=0o600)
-                stage.write_text(json.dumps([asdict(k) for k in (*known, added)], indent=1), "utf-8")
+                stage.write_text(json.dumps([asdict(k) for k in known], indent=1), "utf-8")
                 sync_path(stage)
-        return token
 
     def verify(self, name: str, token: str) -> Person:
         """The person of that name, if the token is theirs.
@@ -127,6 +150,11 @@ class People:
             return ()
         except (OSError, ValueError, TypeError) as error:
             raise ReviewError(f"{self.path}: the list of people cannot be read: {error}") from error
+
+
+def _new(name: str, role: str) -> tuple[str, _Known]:
+    token, salt = secrets.token_urlsafe(TOKEN_BYTES), secrets.token_bytes(SALT_BYTES)
+    return token, _Known(name, role, salt.hex(), _hash(token, salt).hex())
 
 
 def _checked_name(name: str) -> str:

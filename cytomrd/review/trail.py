@@ -23,11 +23,12 @@ __all__ = ["EDITS", "NOTHING", "Entry", "Trail"]
 
 # What changes a result, and so makes a new version of the sample.
 EDITS = ("move", "cut", "reset", "call", "undo", "redo")
-OTHERS = ("comment", "sign")
+OTHERS = ("comment", "sign", "person")
 # What the first entry follows.
 NOTHING = "0" * 64
 BUSY_S = 30.0
-MAX_TEXT = 1_000_000
+# Characters of what a person writes, and of the values of an edit: a call holds the events that it was made on.
+MAX_TEXT, MAX_VALUE = 10_000, 100_000_000
 
 TABLE = """
 CREATE TABLE entries (
@@ -54,9 +55,9 @@ class Entry:
     at
         UTC, ISO 8601.
     who, sample_id
-        The person, and the specimen it is about.
+        The person, and the specimen it is about; none for what is done to people.
     action, target
-        One of :data:`EDITS`, ``comment`` or ``sign``; what it was done to.
+        One of :data:`EDITS`, ``comment``, ``sign`` or ``person``; what it was done to.
     old, new
         The value before and after, as JSON.
     why
@@ -159,8 +160,10 @@ class Trail:
         """
         if action not in EDITS + OTHERS:
             raise ReviewError(f"{action!r} is no action of the trail; there are {', '.join(EDITS + OTHERS)}")
-        for text in (who, sample_id, target, old, new, why):
-            _check_text(text)
+        for text in (who, sample_id, target, why):
+            _check_text(text, MAX_TEXT)
+        for text in (old, new):
+            _check_text(text, MAX_VALUE)
         with self._connection() as db, _transaction(db):
             seq, before = self._sound_head(db)
             version = _version(db, sample_id)
@@ -211,6 +214,21 @@ class Trail:
                 what = "is missing" if seq not in known else "is another"
                 found.append(f"entry {seq} {what}: what was sealed elsewhere followed it")
         return tuple(dict.fromkeys(found))
+
+    def require_whole(self, anchors: tuple[tuple[int, str], ...] = ()) -> None:
+        """Refuse to go on with a trail that :meth:`check` finds something wrong with.
+
+        Raises
+        ------
+        TrailError
+            With all that was found.
+        """
+        problems = self.check(anchors)
+        if problems:
+            raise TrailError(
+                f"{self.path}: the trail is not whole, so nothing is added until someone has looked: {problems[0]}",
+                problems,
+            )
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -264,9 +282,9 @@ def _version(db: sqlite3.Connection, sample_id: str) -> int:
     return db.execute("SELECT COALESCE(MAX(version), 0) FROM entries WHERE sample_id = ?", (sample_id,)).fetchone()[0]
 
 
-def _check_text(text: str) -> None:
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        raise ReviewError(f"text of at most {MAX_TEXT:,} characters is kept")
+def _check_text(text: str, longest: int) -> None:
+    if not isinstance(text, str) or len(text) > longest:
+        raise ReviewError(f"text of at most {longest:,} characters is kept")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

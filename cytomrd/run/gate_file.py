@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -101,10 +102,15 @@ def gate_fitted(
     dataset: FcsDataset,
     spillover: Spillover | None,
     drawn: bool = True,
+    medians: bool = True,
+    apply: Callable[..., GatedEvents] = apply_gates,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
-    """Apply fitted gates to all events of a file; without what is drawn and medians where not ``drawn``."""
+    """Apply fitted gates to all events of a file; ``drawn`` and ``medians`` ask for what is drawn and for medians.
+
+    ``apply`` does what :func:`cytomrd.gating.apply.apply_gates` does.
+    """
     tube = panel.tube(planned.tube)
     rare = rare_population(panel)
     keep = (rare,) if rare in fitted.strategy.populations else ()
@@ -112,20 +118,22 @@ def gate_fitted(
     strategy = _with_margin(fitted.strategy, dataset, axes)
     time = time_axis(panel, dataset, fitted) if drawn else None
     requests = plot_requests(panel, tube, fitted, {**axes, time.marker: time} if time else axes) if drawn else ()
-    gated = apply_gates(
+    gated = apply(
         dataset,
         strategy,
         spillover=spillover,
         histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
-        medians=[fitted.axes[marker] for marker in axes] if drawn else None,
+        medians=[fitted.axes[marker] for marker in axes] if medians else None,
         n_threads=n_threads,
         progress=progress,
     )
     cells = _rare_cells(rare, gated, dataset, fitted, strategy, spillover) if keep else None
     if cells is not None and panel.car_nk is not None:
         cells = _label_car_positive(cells, panel, fitted)
-    n_without_qc, cells_without_qc = _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads)
+    n_without_qc, cells_without_qc = _without_qc(
+        panel, dataset, spillover, fitted, strategy, rare, keep, partial(apply, n_threads=n_threads)
+    )
     result = FileResult(
         row=planned.row,
         tube=planned.tube,
@@ -209,12 +217,12 @@ def _label_car_positive(cells: RareCells, panel: Panel, fitted: FittedGates) -> 
     return replace(cells, labels=positive.astype(np.int64))
 
 
-def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads):
+def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, apply):
     """Counts and rare cells had time QC left nothing out; one more pass, only where it did leave out."""
     opened = without_time_gate(strategy, panel)
     if not fitted.time_removed or opened is None:
         return {}, None
-    gated = apply_gates(dataset, opened, spillover=spillover, compartments=keep, n_threads=n_threads)
+    gated = apply(dataset, opened, spillover=spillover, compartments=keep)
     counts = {name: int(n) for name, n in zip(gated.populations, gated.n_events, strict=True)}
     cells = _rare_cells(rare, gated, dataset, fitted, opened, spillover) if keep else None
     return counts, cells

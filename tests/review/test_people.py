@@ -49,3 +49,14 @@ def test_a_role_that_is_none_is_refused(people):
 def test_names_of_any_script_are_kept(people):
     for name in ("王医生", "د. سلمى", "<script>", "=1+1", "[/bold]"):
         assert people.identify(people.add(name, "reviewer")) == Person(name, "reviewer")
+
+
+def test_a_lost_token_is_replaced_and_opens_nothing_any_more(people):
+    old, other = people.add("Ada", "analyst"), people.add("Bob", "reviewer")
+    new = people.renew("Ada")
+    assert people.verify("Ada", new) == Person("Ada", "analyst")
+    assert people.identify(other) == Person("Bob", "reviewer")
+    with pytest.raises(IdentityError):
+        people.verify("Ada", old)
+    with pytest.raises(ReviewError, match="there is no Eve"):
+        people.renew("Eve")
