@@ -4,7 +4,11 @@ A series is a subject with a pre-infusion sample, two later samples without CAR+
 infusion), and samples from hours to day 90, on an instrument and a donor of their own. Nothing here was used
 to set a cut of the panel.
 
-Run: python benchmarks/car_nk_series.py [--series 20] [--first-seed 20000]
+With ``--control fmo`` or ``isotype`` the subject has such a tube instead of the pre-infusion sample, and the background
+is drawn from the usual range of the panel's reagent: neither control can show what is beyond it. An FMO has nothing in
+the CAR channel but spill and the cells' own light; an isotype stains half as many CAR-negative NK cells as the reagent.
+
+Run: python benchmarks/car_nk_series.py [--series 20] [--first-seed 20000] [--control pre_infusion]
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from perturbed_donors import JUDGING_LAWS, draw_departed
 
 from cytomrd.car_nk.quantify import CarNkResult
 from cytomrd.fcs.writer import write_fcs
+from cytomrd.panel.library import read_panel
 from cytomrd.run.execute import gate_plan
 from cytomrd.run.finish import failed_sample, finish_sample
 from cytomrd.run.gate_sample import read_gated
@@ -31,6 +36,9 @@ from cytomrd.run.workers import Failed, LocalPool
 from cytomrd.simulate import CLONES, Blood, Donor, Law, SimulatedTube, simulate_blood
 from cytomrd.simulate.blood import LEUKOCYTE_LABELS, NK_LABELS
 
+PANEL = "car-nk-bcma"
+CONTROL_STAINS = {"pre_infusion": 1.0, "fmo": 0.0, "isotype": 0.5}
+"""Part of the reagent's background that a control of each role shows."""
 BEADS_PER_TUBE, SAMPLE_VOLUME_UL = 50_000, 100.0
 DAYS = (-3, 0.1, 1, 3, 7, 7.1, 10, 14, 28, 90)
 BLANK_DAYS = (7, 90)
@@ -67,19 +75,23 @@ class Sample:
         return sum(self.counts.get(label, 0) for label in LEUKOCYTE_LABELS)
 
 
-def draw_series(law: Law, i: int, first_seed: int, folder: Path) -> list[Sample]:
+def draw_series(law: Law, i: int, options, folder: Path) -> list[Sample]:
     """Simulate a subject's series into a run folder, gate it, and pair each row with its truth."""
+    first_seed, control = options.first_seed, options.control
     departed, donor, rng = draw_departed(law, i, first_seed=first_seed)
-    background = float(np.exp(rng.uniform(np.log(0.0002), np.log(0.07))))
+    usual = (0.0002, 0.07) if control == "pre_infusion" else read_panel(PANEL).car_nk.usual_background
+    background = _log_uniform(rng, *usual)
     plasma = float(rng.uniform(0.02, 0.20)) if i % 3 == 2 else 0.0005
     rows, drawn = [], {}
     for n, day in enumerate(DAYS):
-        blood = _blood(day, background, plasma, rng)
-        tube = _tube(departed, donor, blood, rng, [first_seed, i, n])
+        stained = background * (CONTROL_STAINS[control] if day < 0 else 1.0)
+        blood = _blood(day, stained, plasma, rng)
+        stains = control != "fmo" or day >= 0
+        tube = _tube(departed, donor if stains else _without_reagent(donor), blood, rng, [first_seed, i, n])
         name = f"day{n}.fcs"
         _write(folder / name, tube)
         drawn[name] = (day, blood, _counts_in_steady_flow(tube))
-        rows.append(_row(name, day))
+        rows.append(_row(name, day, control))
     with (folder / "samplesheet.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
@@ -116,6 +128,10 @@ def _blood(day: float, background: float, plasma: float, rng) -> Blood:
     )
 
 
+def _without_reagent(donor: Donor) -> Donor:
+    return replace(donor, marker_shift=donor.marker_shift | {"CAR": 1e-6})
+
+
 def _log_uniform(rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
@@ -144,12 +160,12 @@ def _write(path: Path, tube: SimulatedTube) -> None:
     )  # fmt: skip
 
 
-def _row(name: str, day: float) -> dict[str, object]:
+def _row(name: str, day: float, control: str) -> dict[str, object]:
     drawn = FIRST_INFUSION + timedelta(days=day)
     return {
         "file": name, "sample_id": Path(name).stem, "subject_id": "S1", "day": day, "visit": f"day {day:g}",
         "collected_at": drawn.isoformat(), "acquired_at": (drawn + timedelta(hours=3)).isoformat(), "matrix": "PB",
-        "panel": "car-nk-bcma", "tube": "1", "role": "pre_infusion" if day < 0 else "sample",
+        "panel": PANEL, "tube": "1", "role": control if day < 0 else "sample",
         "beads_per_tube": BEADS_PER_TUBE, "bead_lot": "SIM-0001", "sample_volume_ul": SAMPLE_VOLUME_UL, "dilution": 1,
     }  # fmt: skip
 
@@ -158,7 +174,7 @@ def summarise(law: str, samples: list[Sample]) -> tuple:
     """One line of the table of accuracy."""
     with_car = [s for s in samples if s.result is not None and s.blood.car_nk_fraction > 0]
     measured = [s for s in with_car if s.result.status == "QUANTIFIED"]
-    errors = np.array([s.result.cells_per_ul / s.per_ul_in_tube - 1 for s in measured])
+    errors = np.array([s.result.cells_per_ul / s.per_ul_in_tube - 1 for s in measured] or [np.nan])
     said = [s for s in with_car if s.result.cells_per_ul is not None and s.result.status != "NOT_EVALUABLE"]
     inside = [s.result.cells_per_ul_low <= s.blood.car_nk_per_ul <= s.result.cells_per_ul_high for s in said]
     widths = [s.result.cells_per_ul_high / s.result.cells_per_ul_low - 1 for s in measured]
@@ -172,7 +188,7 @@ def summarise(law: str, samples: list[Sample]) -> tuple:
         f"{100 * np.mean(np.abs(errors) <= INFLATED - 1):.0f} %",
         f"{100 * np.quantile(np.abs(errors), 0.95):.1f} %",
         f"{100 * np.mean(inside):.1f} % of {len(inside)}",
-        f"{100 * np.median(widths):.0f} %",
+        f"{100 * np.median(widths or [np.nan]):.0f} %",
         f"{false} / {detected} of {len(blanks)}",
     )
 
@@ -180,7 +196,7 @@ def summarise(law: str, samples: list[Sample]) -> tuple:
 def summarise_nk(name: str, samples: list[Sample]) -> tuple:
     """One line of the table of NK counts; NK cells fewer than ``MIN_NK`` say little in per cent."""
     judged = [s for s in samples if s.result is not None and s.n_nk >= MIN_NK]
-    errors = np.array([s.result.n_nk / s.n_nk - 1 for s in judged])
+    errors = np.array([s.result.n_nk / s.n_nk - 1 for s in judged] or [np.nan])
     return (
         name,
         len(judged),
@@ -215,6 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--series", type=int, default=20, help="series a law [20]")
     parser.add_argument("--first-seed", type=int, default=20_000)
+    parser.add_argument("--control", choices=list(CONTROL_STAINS), default="pre_infusion")
     parser.add_argument("--law", choices=[law.name for law in JUDGING_LAWS], help="one law only; no section is written")
     options = parser.parse_args()
     laws = [law for law in JUDGING_LAWS if options.law in (None, law.name)]
@@ -222,12 +239,17 @@ def main() -> None:
     for law in laws:
         for i in range(options.series):
             with tempfile.TemporaryDirectory() as folder:
-                samples += draw_series(law, i, options.first_seed, Path(folder))
-    refused = [s for s in samples if s.result is None]
+                samples += draw_series(law, i, options, Path(folder))
+    refused = [s for s in samples if s.result is None and s.day >= 0]
     body = _body(options, laws, samples, refused)
-    print(body) if options.law else write_section("CAR+ NK cells over series", body)
+    print(body) if options.law else write_section(SECTIONS[options.control], body)
 
 
+SECTIONS = {
+    "pre_infusion": "CAR+ NK cells over series",
+    "fmo": "CAR+ NK cells over series, FMO as control",
+    "isotype": "CAR+ NK cells over series, isotype as control",
+}
 ACCURACY = (
     "law", "quantified", "median error", "within 10 %", "95 % of errors within", "interval holds the truth",
     "its median width", "blanks quantified / detected",
@@ -244,11 +266,18 @@ def _body(options, laws, samples: list[Sample], refused: list[Sample]) -> str:
     nk = table(NK_COUNTS, [summarise_nk(*of) for of in [*by_law, ("CD56+ myeloma, 2 to 20 %", leukaemia)]])
     reasons = "".join(f"\n- {s.law} {s.series}, day {s.day:g}: {s.reason}" for s in refused)
     days = ", ".join(f"{d:g}" for d in DAYS)
-    return f"""`python benchmarks/car_nk_series.py --series {options.series} --first-seed {options.first_seed}`: \
+    command = f"--series {options.series} --first-seed {options.first_seed}"
+    background = "0.02 to 7 %"
+    if options.control != "pre_infusion":
+        command += f" --control {options.control}"
+        background = (
+            f"in the usual range of the panel's, {CONTROL_STAINS[options.control]:.0%} of which the control shows"
+        )
+    return f"""`python benchmarks/car_nk_series.py {command}`: \
 {options.series} subjects a law, {len(DAYS)} samples each with beads (days {days}; infusions on
 days 0 and 7), each subject with an instrument and a staining of their own; NK cells 0.1 to 30 % of leukocytes,
 CAR+ 0.05 to 60 % of them (none before the infusion, on day 7 before the second, and on day 90), background of the
-reagent 0.02 to 7 %; every third subject has 2 to 20 % of CD56+ myeloma cells among the leukocytes. All in silico.
+reagent {background}; every third subject has 2 to 20 % of CD56+ myeloma cells among the leukocytes. All in silico.
 {setting()}
 
 {accuracy}

@@ -126,15 +126,15 @@ def main() -> int:
         f"LSR II, 7 tubes x 50,000, against the matrix published with them ({recognised} stains recognised by name):",
         table(HEAD, rows_by_stain(lsrii, published.matrix)),
         "Where a coefficient differs by more than 0.02, three witnesses that took no part. The brightest cells of the "
-        "tube, ungated: their ratios extrapolated to infinite brightness, where autofluorescence adds nothing (below 0 "
-        "it overshoots), and the plain ratio of the 100 brightest, which still holds their own light; the truth is "
-        "between the two. And the matrix with which the operator recorded the files. The last column says which lies "
-        "nearer to the range of the first two, where that differs by more than 0.005.",
+        "tube but doublets: their ratios extrapolated to infinite brightness, where autofluorescence adds nothing "
+        "(below 0 it overshoots), and the plain ratio of the 100 brightest, which still holds their own light; the "
+        "truth is between the two. And the matrix with which the operator recorded the files. The last column says "
+        "which lies nearer to the range of the first two, where that differs by more than 0.005.",
         table(("pair", "cytomrd", "published", "extrapolated", "100 brightest", "as recorded", "nearer"), far),
         "What the published APC-Cy7 row has more than ours has the shape of the unstained cells' own light (cosine "
         f"{cosine:.3f}), which that dye does not give. AF700's published row lies below 0 in three violet detectors.",
         "Both sets were in view while the method was made: how tightly the scatter population is drawn moves AF700 by "
-        "up to 0.02 in the violet detectors, within its stated error, and another choice would miss 0.02 there. What "
+        "up to 0.02 in the violet detectors, within its stated error. What "
         "was held out are the random laws of `pytest -m slow tests/preprocess/test_single_stains.py`.",
     )
     write_section("Compensation from single stains", "\n\n".join(paragraphs))

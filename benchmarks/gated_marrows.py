@@ -6,7 +6,10 @@ marrow of ``N`` nucleated cells takes Poisson-drawn numbers from it, no event tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+import time
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 from perturbed_donors import as_dataset
@@ -19,7 +22,7 @@ from cytomrd.panel import Panel
 from cytomrd.run.mrd_sample import CELL_ROLES
 from cytomrd.simulate import CLONES, Clone, Donor, Law, draw_donor, simulate_marrow_tube
 
-__all__ = ["PHENOTYPES", "Store", "draw_marrow", "fill_store"]
+__all__ = ["PHENOTYPES", "Store", "draw_marrow", "fill_store", "load_store", "save_store"]
 
 STORE_EVENTS, STORE_FRACTION, STORE_CLONAL = 5_000_000, 0.006, 400
 TUBES = ("1", "2")
@@ -30,7 +33,8 @@ PHENOTYPES = {**CLONES, "lambda": replace(CLONES["typical"], name="lambda", ligh
 class Store:
     """Gated events of one donor: per tube cuts, and arrays (n, markers) of normal, other and each clone's cells.
 
-    ``recovered`` is the fraction of each clone's cells that the gate keeps.
+    ``recovered`` is the fraction of each clone's cells that the gate keeps; ``gate_seconds`` what fitting and applying
+    the gates of both tubes took.
     """
 
     law: str
@@ -44,6 +48,7 @@ class Store:
     other: dict[str, np.ndarray]
     clones: dict[str, dict[str, np.ndarray]]
     recovered: dict[str, float]
+    gate_seconds: float
 
 
 def fill_store(law: Law, seed: int, panel: Panel, *, reactive: tuple[float, float] | None = None) -> Store:
@@ -51,16 +56,18 @@ def fill_store(law: Law, seed: int, panel: Panel, *, reactive: tuple[float, floa
     imposed = {} if reactive is None else {"cd19_negative": reactive[0], "cd56_positive": reactive[1]}
     donor = draw_donor(law, np.random.SeedSequence([seed, *law.name.encode()]), **imposed)
     parts = {name: {} for name in ("markers", "cuts", "nucleated", "normal", "mixed", "other")}
-    clones = {name: {} for name in PHENOTYPES}
+    clones, gate_seconds = {name: {} for name in PHENOTYPES}, 0.0
     for tube in TUBES:
         seeds = np.random.SeedSequence([seed, int(tube), *law.name.encode()]).spawn(len(PHENOTYPES) + 1)
         simulated = simulate_marrow_tube(law, donor, STORE_EVENTS, STORE_FRACTION, tube=tube, random_state=seeds[0])
         dataset = as_dataset(simulated)
+        start = time.perf_counter()
         matched, spec, match = match_tube(dataset, panel, tube)
         fitted = fit_gates(dataset, matched, spec.id, match=match, spillover=dataset.spillover)
         channels = {c.marker for c in spec.channels if c.role in CELL_ROLES}
         markers = tuple(m for m in fitted.axes if m in channels)
         labels, values, parts["nucleated"][tube] = _gated(simulated, dataset, fitted, markers)
+        gate_seconds += time.perf_counter() - start
         parts["markers"][tube] = markers
         parts["cuts"][tube] = {d.name: d.value for d in fitted.decisions if d.value is not None and d.name in markers}
         parts["normal"][tube] = values[labels == "plasma_cell"]
@@ -69,7 +76,8 @@ def fill_store(law: Law, seed: int, panel: Panel, *, reactive: tuple[float, floa
         for clone, clone_seed in zip(PHENOTYPES.values(), seeds[1:], strict=True):
             clones[clone.name][tube] = _clonal(law, donor, clone, tube, fitted, markers, clone_seed)
     recovered = {n: sum(len(v) for v in c.values()) / (len(TUBES) * STORE_CLONAL) for n, c in clones.items()}
-    return Store(law.name, seed, reactive is not None, **parts, clones=clones, recovered=recovered)
+    return Store(law.name, seed, reactive is not None, **parts, clones=clones, recovered=recovered,
+                 gate_seconds=gate_seconds)  # fmt: skip
 
 
 def _gated(simulated, dataset, fitted, markers) -> tuple[np.ndarray, np.ndarray, int]:
@@ -127,3 +135,23 @@ def draw_marrow(
 def _take(values: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """A Poisson number of events with mean ``share`` of all, none twice; all of them at most."""
     return values[rng.permutation(len(values))[: rng.poisson(share * len(values))]]
+
+
+def save_store(store: Store, path: Path) -> None:
+    """Write a store as arrays and a line of JSON."""
+    arrays = {f"{part}/{t}": getattr(store, part)[t] for part in ("normal", "mixed", "other") for t in TUBES}
+    arrays |= {f"{clone}/{t}": values for clone, tubes in store.clones.items() for t, values in tubes.items()}
+    plain = {f.name: getattr(store, f.name) for f in fields(store)}
+    rest = {name: value for name, value in plain.items() if name not in ("normal", "mixed", "other", "clones")}
+    with path.open("wb") as file:
+        np.savez(file, rest=json.dumps(rest), **arrays)
+
+
+def load_store(path: Path) -> Store:
+    """Read what :func:`save_store` wrote."""
+    with np.load(path) as file:
+        rest = json.loads(str(file["rest"]))
+        arrays = {name: file[name] for name in file.files if name != "rest"}
+    rest["markers"] = {t: tuple(markers) for t, markers in rest["markers"].items()}
+    parts = {part: {t: arrays[f"{part}/{t}"] for t in TUBES} for part in ("normal", "mixed", "other")}
+    return Store(**rest, **parts, clones={c: {t: arrays[f"{c}/{t}"] for t in TUBES} for c in PHENOTYPES})

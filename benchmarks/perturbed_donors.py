@@ -1,7 +1,8 @@
 """Donors for judging gates: four laws that no panel was tuned on, and donors who depart from them in every way asked.
 
-Each judging takes seeds that no one has looked at: 10,000 to 10,039 were the first, 30,000 on are the present ones. A
-method may be tuned on :data:`TUNING_LAWS`, and on the judging laws at other seeds, but for the last of them.
+Each judging takes seeds that no one has looked at: 10,000 to 10,039 were the first, 30,000 to 30,039
+the second, 50,000 on are the present ones. A method may be tuned on :data:`TUNING_LAWS`, and on the judging laws at
+other seeds, but for the last of them.
 """
 
 from __future__ import annotations
@@ -24,9 +25,19 @@ from cytomrd.simulate import (
     simulate_marrow_tube,
 )
 
-__all__ = ["CASES", "JUDGING_LAWS", "JUDGING_SEED", "TUNING_LAWS", "Case", "as_dataset", "draw_case", "draw_departed"]
+__all__ = [
+    "CASES",
+    "JUDGING_LAWS",
+    "JUDGING_SEED",
+    "TUNING_LAWS",
+    "Case",
+    "as_dataset",
+    "draw_case",
+    "draw_departed",
+    "draw_run",
+]
 
-JUDGING_SEED = 30_000
+JUDGING_SEED = 50_000
 TUNING_LAWS = tuple(LAWS.values())
 JUDGING_LAWS = (
     Law(
@@ -160,6 +171,31 @@ def draw_departed(law: Law, i: int, *, first_seed: int = JUDGING_SEED) -> tuple[
     if "no B precursors" in case:
         abundance["b_precursor"] = 0.0
     return law, replace(donor, marker_shift=shift, abundance=abundance), rng
+
+
+def draw_run(law: Law, run: int, *, n_samples: int, first_seed: int) -> list[Case]:
+    """Draw the marrows of a run: one instrument and one set of reagents, which depart from the law, other donors."""
+    shared, reagents, _ = draw_departed(law, 8 * run, first_seed=first_seed)
+    usual = draw_donor(replace(law, donor_shift=0.0), 0).marker_shift
+    cases = []
+    for i in range(n_samples):
+        seed = first_seed + 1_000 * (run + 1) + i
+        _, departed, rng = draw_departed(law, i, first_seed=first_seed + 1_000 * (run + 1))
+        donor = draw_donor(law, int(rng.integers(2**31)))
+        case = CASES[i % len(CASES)]
+        shift = {m: v * reagents.marker_shift[m] / usual[m] for m, v in donor.marker_shift.items()}
+        if "CD38 lost" in case:
+            shift["CD38"] *= 0.08
+        own = replace(
+            shared,
+            drift=float(rng.uniform(0.0, 0.08)),
+            clogs=2.0 if case == "clogged" else 0.3,
+            debris=0.30 if case == "blast of debris" else float(rng.uniform(0.01, 0.30)),
+            autofluorescence=law.autofluorescence * (3.0 if case == "autofluorescent" else 1.0),
+        )
+        donor = replace(donor, marker_shift=shift, abundance=departed.abundance)
+        cases.append(Case(law.name, case, seed, "12"[run % 2], _marrow(own, donor, case, rng, seed, "12"[run % 2])))
+    return cases
 
 
 def _marrow(law: Law, donor: Donor, case: str, rng, seed: int, tube: str) -> SimulatedTube:

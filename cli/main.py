@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -16,6 +18,7 @@ EXIT_INTERNAL, EXIT_REFUSED, EXIT_LOCKED, EXIT_INTERRUPTED = 1, 3, 6, 130
 COMMANDS = {
     "demo": ("cytomrd.cli.demo", "Write a small run folder with known truth."),
     "gate": ("cytomrd.cli.gate", "Gate a run folder: QC, MRD, CAR+ NK, report (the main job)."),
+    "review": ("cytomrd.cli.review", "Look at a gated run, move gates, call clusters, sign."),
     "cluster": ("cytomrd.cli.cluster", "Map and cluster the events of each tube, as AnnData."),
     "verify": ("cytomrd.cli.verify", "Verify a finished run: every hash, every count."),
     "compensation": ("cytomrd.cli.compensation", "Fit a spillover matrix from single-stain controls."),
@@ -61,8 +64,15 @@ def cytomrd():
     """
 
 
+def _interrupt(*_) -> None:
+    """What servers end a process by does what Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that scripts rely on."""
+    with suppress(ValueError):  # only the main thread may ask for signals
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = cytomrd.main(arguments, standalone_mode=False)
     except click.ClickException as error:

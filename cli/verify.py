@@ -23,7 +23,8 @@ def command(ctx, run: Path, out, jobs, quiet):
     The chain in provenance.json, the SHA-256 of every input and every result, and of samplesheet, run.toml and panels
     are compared; then the gates of the results are applied to the events again, and every count of the tables is
     compared. One changed byte is found and named. The seal that is printed stands for all of it: written down
-    elsewhere, it shows later that nothing was changed, provenance.json included.
+    elsewhere, it shows later that nothing was changed, provenance.json included. Where people reviewed the run, the
+    trail, every reviewed version and every signature are looked at too.
 
     \b
     Example:
@@ -34,6 +35,7 @@ def command(ctx, run: Path, out, jobs, quiet):
     130 interrupted.
     """
     from cytomrd.fcs.text import printable
+    from cytomrd.review.verify import verify_review
     from cytomrd.run.verify import verify_run
     from cytomrd.run.workers import LocalPool
 
@@ -47,9 +49,15 @@ def command(ctx, run: Path, out, jobs, quiet):
             progress(done, label=file)
 
         found = verify_run(run, out, pool=pool, progress=advance)
-    for problem in found.problems:
+    review = verify_review(run, out)
+    problems = [*found.problems, *(review.problems if review is not None else ())]
+    for problem in problems:
         click.echo(printable(problem))
-    if found.problems:
+    if problems:
         ctx.exit(EXIT_DISAGREES)
     if not quiet:
         click.echo(f"{found.n_files} files and {found.n_counts} counts agree; seal {found.seal}")
+        if review is not None:
+            click.echo(
+                f"trail of {review.n_entries} entries and {review.n_signatures} signatures hold; head {review.head}"
+            )

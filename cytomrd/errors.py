@@ -12,13 +12,17 @@ __all__ = [
     "CytomrdError",
     "FcsError",
     "GateError",
+    "IdentityError",
     "PanelError",
     "QuantificationError",
+    "ReviewError",
     "RunError",
     "RunLockedError",
     "SamplesheetError",
+    "StaleEditError",
     "StorageError",
     "StudyError",
+    "TrailError",
 ]
 
 
@@ -96,5 +100,39 @@ class StudyError(CytomrdError):
     """A study folder with problems; ``problems`` lists every one of them (:class:`cytomrd.trial.study.Problem`)."""
 
     def __init__(self, message: str, problems: tuple = ()):
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class ReviewError(CytomrdError):
+    """What a person asked of a review and cannot have."""
+
+
+class StaleEditError(ReviewError):
+    """An edit made on a version of a sample that is no longer the last.
+
+    Parameters
+    ----------
+    message
+        What was seen, and what to do.
+    seen, version
+        The version that the edit was made on, and the last.
+    entries
+        What came since (:class:`cytomrd.review.trail.Entry`).
+    """
+
+    def __init__(self, message: str, *, seen: int, version: int, entries: tuple = ()):
+        super().__init__(message)
+        self.seen, self.version, self.entries = seen, version, tuple(entries)
+
+
+class IdentityError(ReviewError):
+    """A person who is not known, whose token is another, or whose role does not allow what was asked."""
+
+
+class TrailError(ReviewError):
+    """A trail that was tampered with or damaged; ``problems`` lists what was found."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()):
         super().__init__(message)
         self.problems = tuple(problems)

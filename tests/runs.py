@@ -14,7 +14,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_tube(path: Path, tube) -> None:
+def write_tube(path: Path, tube, keywords: dict[str, str] | None = None) -> None:
     """Write a simulated tube as the demo does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cm.write_fcs(
@@ -22,6 +22,7 @@ def write_tube(path: Path, tube) -> None:
         tube.events,
         tube.detectors,
         markers=tube.markers,
+        keywords=keywords,
         ranges=[tube.top] * len(tube.detectors),
         spillover=tube.spillover,
         timestep=tube.timestep_s,
@@ -66,6 +67,22 @@ def write_small_run(folder: Path) -> dict[str, dict]:
         truth[name] = {"car_nk_per_ul": tube.counts["car_nk"] * per_event, "n_car_nk": tube.counts["car_nk"]}
     write_samplesheet(folder, rows)
     return truth
+
+
+def write_marrow_run(folder: Path, n_events: int = 30_000) -> None:
+    """A run of one marrow in two tubes, with a stretch in the first that time QC takes out."""
+    law = LAWS["clinical"]
+    donor = draw_donor(law, 11)
+    rows = []
+    for number in ("1", "2"):
+        tube = simulate_marrow_tube(
+            law, donor, n_events, 0.01, clone=CLONES["typical"], n_clonal=90, tube=number, random_state=40 + int(number)
+        )
+        write_tube(folder / f"BM_{number}.fcs", tube)
+        rows.append({"file": f"BM_{number}.fcs", "sample_id": "BM", "subject_id": "S1", "day": 28, "matrix": "BM",
+                     "panel": "euroflow-mm-mrd", "tube": number})  # fmt: skip
+    write_samplesheet(folder, rows)
+    (folder / "run.toml").write_text("gate_draws = 4\n", "utf-8")
 
 
 def blas_threads(_) -> list[int]:

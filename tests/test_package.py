@@ -24,6 +24,7 @@ LAYERS = (
     ("simulate",),
     ("run",),
     ("report",),
+    ("review",),
     ("trial",),
     ("bench",),
     ("cli", "__main__"),

@@ -82,8 +82,9 @@ def choose_background(controls: Mapping[str, tuple[int, int]], spec: CarNkSpec) 
     Returns
     -------
     Background or None
-        A control's background varies between samples as the reagent's usual range does. None where nothing can
-        speak: then no net fraction may be given.
+        A control's background varies between samples as the reagent's usual range does. An FMO lacks the reagent and
+        cannot show what that stains by itself: the middle of the usual range is added to it. None where nothing
+        can speak: then no net fraction may be given.
 
     Examples
     --------
@@ -99,6 +100,10 @@ def choose_background(controls: Mapping[str, tuple[int, int]], spec: CarNkSpec) 
         n_positive, n_events = controls.get(role, (0, 0))
         if n_events > 0:
             source = f"{_SOURCE_WORDS[role]} ({n_positive} of {n_events} NK cells)"
+            reagent = sum(spec.usual_background) / 2.0 if role == "fmo" else 0.0
+            if reagent > 0:
+                n_positive = min(n_positive + reagent * n_events, n_events)
+                source += f", usual {100 * reagent:g} % of the reagent added"
             return Background(n_positive, n_events, source, between_cv=_between_cv(spec))
     return _reference_background(spec)
 

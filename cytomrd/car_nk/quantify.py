@@ -44,6 +44,8 @@ class CarNkResult:
         Gross events that a blank stays at or under with 95 % confidence.
     net_events
         Net CAR+ NK events.
+    median_car, median_cd16
+        Median intensity of the CAR and of CD16 on NK cells above the CAR threshold, compensated, linear scale.
     status
         ``QUANTIFIED``, ``BELOW_LLOQ``, ``BELOW_LOD`` or ``NOT_EVALUABLE``.
     flags
@@ -71,6 +73,8 @@ class CarNkResult:
     lob_events: int | None = None
     lloq_events: int | None = None
     lloq_fraction: float | None = None
+    median_car: float | None = None
+    median_cd16: float | None = None
 
 
 def quantify_car_nk(

@@ -1,7 +1,8 @@
 """Which plasma cells are clonal: clusters over all tubes of a marrow, each judged by phenotype and light chain.
 
 The steps: standard units (:mod:`cytomrd.mrd.standard`), clusters (:mod:`cytomrd.mrd.clusters`), a verdict on each
-(:mod:`cytomrd.mrd.judge`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all events and the words.
+(:mod:`cytomrd.mrd.judge` by :mod:`cytomrd.mrd.rule`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all
+events and the words.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
-from cytomrd.mrd.judge import MIN_CLUSTER, Verdict, judge_clusters
+from cytomrd.mrd.judge import Verdict, judge_clusters
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.rule import MIN_CLUSTER
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
 from cytomrd.panel import MrdSpec
 
-__all__ = ["CloneCalls", "ClusterSummary", "TubeCells", "call_clones"]
+__all__ = ["CloneCalls", "ClusterSummary", "JudgedCells", "TubeCells", "call_clones", "count_clones", "judge_cells"]
 
 # Events with a smaller probability of belonging do not add to a count.
 MIN_SHARE = 0.10
@@ -52,6 +54,8 @@ class ClusterSummary:
         What decided, in words.
     medians
         Marker to the cluster's centre on the transformed scale of the first tube that has it.
+    component
+        Its place among the components of the mixture; -1 where that is not known.
     """
 
     clone: int
@@ -61,6 +65,7 @@ class ClusterSummary:
     restriction: Restriction | None
     reason: str
     medians: Mapping[str, float]
+    component: int = -1
 
     @property
     def aberrancies(self) -> tuple[str, ...]:
@@ -89,6 +94,8 @@ class CloneCalls:
         One sentence.
     flags
         ``"CODE: words"``.
+    count_sd
+        Standard deviation, in events, of all clonal events together, from cells that may be the clone's or not.
     """
 
     tubes: tuple[str, ...]
@@ -98,6 +105,7 @@ class CloneCalls:
     kappa_lambda_ratio: float | None
     decided_by: str
     flags: tuple[str, ...]
+    count_sd: float = 0.0
 
     def n_clonal(self, tube: str) -> int:
         """Clonal events of one tube."""
@@ -136,39 +144,66 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     >>> calls.n_clonal("1"), calls.light_chain
     (0, '')
     """
+    return count_clones(judge_cells(tubes, spec, random_state=random_state))
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedCells:
+    """Plasma cells in clusters, each judged by the rule; ``mixture`` is None where there are too few for a cluster."""
+
+    view: StandardView
+    spec: MrdSpec
+    mixture: Mixture | None
+    verdicts: tuple[Verdict, ...]
+
+
+def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int = 0) -> JudgedCells:
+    """Find the clusters of a marrow's plasma cells and judge each; arguments as for :func:`call_clones`."""
     check_tubes(tubes, spec)
     view = standardise(tubes, spec)
-    flags = list(view.flags)
     if view.n_events < MIN_CLUSTER:
-        return _too_few(tubes, view, flags)
+        return JudgedCells(view, spec, None, ())
     blocks, aberrant = fitting_sample(view, random_state)
     mixture = fit_clusters(blocks, aberrant, random_state=random_state)
     mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
     join_subclones(mixture, verdicts, blocks)
     number_clones(mixture, verdicts, blocks)
     mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
-    labels, counts = _assign(mixture, verdicts, view)
+    return JudgedCells(view, spec, mixture, tuple(verdicts))
+
+
+def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:
+    """Label every event by the verdicts on the clusters; other ``verdicts`` than the rule's are a person's."""
+    view, mixture, cell = judged.view, judged.mixture, judged.spec.cell
+    if mixture is None:
+        return _too_few(view, cell)
+    verdicts = judged.verdicts if verdicts is None else verdicts
+    labels, counts, unsure = _assign(mixture, verdicts, view)
     clusters = _summaries(mixture, verdicts, counts, view)
+    escapes = escape_flags(mixture, verdicts, counts.sum(axis=0), view, judged.spec)
     return CloneCalls(
-        tubes=tuple(t.tube for t in tubes),
+        tubes=tuple(t.tube for t in view.tubes),
         labels=labels,
         clusters=clusters,
         light_chain=_light_chain(clusters),
         kappa_lambda_ratio=_ratio(view, labels),
-        decided_by=_decided_by(clusters, view),
-        flags=(*flags, *_cluster_flags(clusters), *escape_flags(mixture, verdicts, counts.sum(axis=0), view, spec)),
+        decided_by=_decided_by(clusters, view, cell),
+        flags=(*view.flags, *_cluster_flags(clusters, cell), *escapes),
+        count_sd=float(np.sqrt(unsure)),
     )
 
 
-def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Labels of all events, and expected events by tube and component.
+def _assign(
+    mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
+    """Labels of all events, expected events by tube and component, and the variance of the clonal events' number.
 
     Of each clone the likeliest events are labelled, as many as the probabilities add up to: events in the overlap with
     normal cells then neither inflate nor thin out the count.
     """
     numbers = [*sorted({v.clone for v in verdicts if v.clone > 0}), -1]
     members = np.array([[v.clone == number for v in verdicts] for number in numbers]).T.astype(float)
-    labels, counts = [], np.zeros((len(view.x), mixture.n_components))
+    labels, counts, unsure = [], np.zeros((len(view.x), mixture.n_components)), 0.0
     for tube, (x, cols, chains, finite) in enumerate(zip(view.x, view.columns, view.chains, view.finite, strict=True)):
         probability = np.zeros((len(x), len(numbers)))
         for start in range(0, len(x), CHUNK):
@@ -177,6 +212,8 @@ def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tu
             share = mixture.shares(tube, part)
             counts[tube] += share.sum(axis=0)
             probability[rows] = share @ members
+            clonal = probability[rows, :-1].sum(axis=1)
+            unsure += float((clonal * (1.0 - clonal)).sum())
         found = np.zeros(len(x), dtype=np.int64)
         for j, number in enumerate(numbers):
             p = np.where((probability[:, j] >= MIN_SHARE) & (found == 0), probability[:, j], 0.0)
@@ -185,17 +222,20 @@ def _assign(mixture: Mixture, verdicts: list[Verdict], view: StandardView) -> tu
         full = np.zeros(len(finite), dtype=np.int64)
         full[finite] = found
         labels.append(full)
-    return tuple(labels), counts
+    return tuple(labels), counts, unsure
 
 
 def _summaries(mixture, verdicts, counts, view: StandardView) -> tuple[ClusterSummary, ...]:
-    found = []
+    found, counts = [], counts.copy()
     for k, v in enumerate(verdicts):
-        if mixture.fixed[k] and v.call == "normal":
+        if v.stray:
+            counts[:, v.part_of] += counts[:, k]
+    for k, v in enumerate(verdicts):
+        if v.stray or (mixture.fixed[k] and v.call == "normal"):
             continue
         medians = {m: view.scales[c].transformed(float(mixture.mean[k, c])) for c, m in enumerate(view.markers)}
         n = tuple(float(c) for c in counts[:, k])
-        found.append(ClusterSummary(v.clone, v.call, n, v.antigens, v.restriction, v.reason, medians))
+        found.append(ClusterSummary(v.clone, v.call, n, v.antigens, v.restriction, v.reason, medians, k))
     rank = {"clonal": 0, "indeterminate": 1, "normal": 2, "not_plasma_cells": 3}
     return tuple(sorted(found, key=lambda c: (rank[c.call], c.clone, -sum(c.n_events))))
 
@@ -218,24 +258,24 @@ def _ratio(view: StandardView, labels: Sequence[np.ndarray]) -> float | None:
     return light_chain_ratio(*counts)
 
 
-def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView) -> str:
+def _decided_by(clusters: Sequence[ClusterSummary], view: StandardView, cell: str) -> str:
     clonal = [c for c in clusters if c.call == "clonal"]
     if clonal:
         c = clonal[0]
-        return f"{', '.join(c.aberrancies)}: {c.reason}"
+        return f"{', '.join(c.aberrancies) or 'no aberrancy'}: {c.reason}"
     others = [c for c in clusters if c.call == "indeterminate"]
     if others:
         what = ", ".join(others[0].aberrancies) or "no aberrancy"
         return f"no clonal cluster; indeterminate: {what}: {others[0].reason}"
     without = "" if view.has_chains else " (no light chains measured)"
-    return f"no cluster of {view.n_events} plasma cells is clonal{without}"
+    return f"no cluster of {view.n_events} {cell}s is clonal{without}"
 
 
-def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
+def _cluster_flags(clusters: Sequence[ClusterSummary], cell: str) -> list[str]:
     flags = []
     other = sum(sum(c.n_events) for c in clusters if c.call == "not_plasma_cells")
     if other >= MIN_CLUSTER:
-        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events of the plasma-cell gate have no light chain")
+        flags.append(f"NOT_PLASMA_CELLS: about {other:.0f} events gated as {cell}s have no light chain")
     sizes = Counter()
     for cluster in clusters:
         if cluster.clone > 0:
@@ -247,8 +287,9 @@ def _cluster_flags(clusters: Sequence[ClusterSummary]) -> list[str]:
     return flags
 
 
-def _too_few(tubes: Sequence[TubeCells], view: StandardView, flags: list[str]) -> CloneCalls:
-    labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in tubes)
-    flags.append(f"FEW_PLASMA_CELLS: {view.n_events} plasma cells in all tubes, too few to look for a clone")
-    reason = f"{view.n_events} plasma cells are too few for a cluster"
-    return CloneCalls(tuple(t.tube for t in tubes), labels, (), "", _ratio(view, labels), reason, tuple(flags))
+def _too_few(view: StandardView, cell: str) -> CloneCalls:
+    labels = tuple(np.zeros(len(t.values), dtype=np.int64) for t in view.tubes)
+    flag = f"FEW_PLASMA_CELLS: {view.n_events} {cell}s in all tubes, too few to look for a clone"
+    reason = f"{view.n_events} {cell}s are too few for a cluster"
+    tubes = tuple(t.tube for t in view.tubes)
+    return CloneCalls(tubes, labels, (), "", _ratio(view, labels), reason, (*view.flags, flag))

@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from cytomrd.mrd.light_chain import NORMAL_KAPPA
 from cytomrd.mrd.mixture import MIN_GAIN, Block, Mixture, join_components, log_sum
 from cytomrd.mrd.scan import Place, scan_places
-from cytomrd.mrd.splits import split_components
+from cytomrd.mrd.splits import split_components, split_suspicious
 
 __all__ = ["fit_clusters"]
 
@@ -84,7 +84,8 @@ def fit_clusters(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], *, ran
     for place in scan_places(blocks, aberrant):
         if not _has_component(mixture, place, totals):
             mixture = join_components(mixture, _component_at(place, totals))
-    return mixture.fit(blocks, N_LAST_STEPS)
+    mixture = mixture.fit(blocks, N_LAST_STEPS)
+    return split_suspicious(mixture, blocks).fit(blocks, N_GLOBAL_STEPS)
 
 
 def _has_component(mixture: Mixture, place: Place, totals: np.ndarray) -> bool:

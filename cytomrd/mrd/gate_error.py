@@ -1,4 +1,4 @@
-"""What moved gates do to MRD: counts under each draw, and an interval that holds counting and gates together."""
+"""How unsure MRD is by the whole analysis: moved gates, cells that may be the clone's or not, cells that gates lose."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cytomrd.errors import QuantificationError
+from cytomrd.mrd.limits import clopper_pearson
+from cytomrd.mrd.quantify import MrdResult
 
-__all__ = ["GateError95", "MovedTube", "count_moved", "interval_with_gates", "label_newcomers"]
+__all__ = [
+    "RECOVERY_SD",
+    "GateError95",
+    "MovedTube",
+    "count_moved",
+    "interval_of_chain",
+    "interval_with_gates",
+    "label_newcomers",
+]
 
 Z95 = 1.959964
+# Relative SD of what gates keep of a clone, which no draw shows: cells that lie outside of every one of them.
+RECOVERY_SD = 0.04
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +101,34 @@ def count_moved(tubes: Sequence[MovedTube]) -> GateError95:
     fractions = clonal / np.maximum(nucleated, 1.0)
     sd = float(np.std(fractions, ddof=1)) if len(fractions) > 1 else 0.0
     return GateError95(len(fractions), sd, int(clonal.min()), int(clonal.max()))
+
+
+def interval_of_chain(mrd: MrdResult, gate_sd: float, count_sd: float) -> tuple[float, float]:
+    """The 95 % interval of MRD by the whole chain: counting, moved gates, and cells that may be the clone's or not.
+
+    Parameters
+    ----------
+    mrd
+        Counts, fraction and the interval of counting alone.
+    gate_sd
+        Standard deviation of the fraction under moved gates.
+    count_sd
+        Of the clonal events (:attr:`cytomrd.mrd.clonality.CloneCalls.count_sd`).
+
+    Returns
+    -------
+    tuple
+        Lower and upper end. Cells called neither normal nor clonal may be either: the upper end is that of a count with
+        all of them. Short of the threshold no clone can be called, so as many events may have been missed.
+    """
+    most = mrd.n_clonal_pc + mrd.n_indeterminate_pc
+    if mrd.n_clonal_pc < mrd.threshold_events:
+        most = max(most, mrd.threshold_events - 1)
+    high = mrd.ci_high
+    if most > mrd.n_clonal_pc:
+        high = clopper_pearson(min(most, mrd.n_nucleated), mrd.n_nucleated)[1]
+    sd = np.hypot(np.hypot(gate_sd, count_sd / mrd.n_nucleated), RECOVERY_SD * mrd.mrd_fraction)
+    return interval_with_gates(mrd.mrd_fraction, mrd.ci_low, high, float(sd))
 
 
 def interval_with_gates(fraction: float, low: float, high: float, sd: float) -> tuple[float, float]:

@@ -1,8 +1,7 @@
-"""The rule that calls a cluster clonal, normal or indeterminate, and the facts it looks at.
+"""Every cluster judged in rounds: the facts that the rule (:mod:`cytomrd.mrd.rule`) looks at, found from the mixture.
 
-A cluster is clonal with at least two aberrancies and light-chain restriction, or with at least three aberrancies and
-light chains that agree. A cluster that is evidently polyclonal is normal. What is left and still suspicious is
-indeterminate. Never is anything called on one antigen, nor on the ratio of all plasma cells.
+Each round measures clusters against the normal plasma cells that the one before found. Pieces of one phenotype are
+judged together too.
 """
 
 from __future__ import annotations
@@ -17,17 +16,14 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, normal_kappa, re
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, score_antigen
 from cytomrd.mrd.rarity import expected_together, inside_box
+from cytomrd.mrd.rule import Facts, judge_cluster
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = ["MAX_SPREAD", "MIN_CLUSTER", "MIN_EVALUABLE", "Facts", "Verdict", "judge_cluster", "judge_clusters"]
+__all__ = ["Verdict", "judge_clusters"]
 
-# Fewer events than this in all tubes together are no cluster.
-MIN_CLUSTER = 8
 # A tube whose share of a cluster differs this much (exact test, and fold) did not reproduce it.
 NOT_REPRODUCED_P, NOT_REPRODUCED_FOLD = 1e-4, 4.0
-# Mean spread in SDs of the main population beyond which a component is scatter, not a cluster.
-MAX_SPREAD = 2.2
 # Prior probability of restriction by number of aberrancies: none, one, two, three, four and more.
 PRIOR_RESTRICTED = (0.03, 0.03, 0.1, 0.25, 0.5)
 # What the place of a cluster adds to that, in log odds: so much per unit of log (events seen / expected of normal cells
@@ -35,25 +31,16 @@ PRIOR_RESTRICTED = (0.03, 0.03, 0.1, 0.25, 0.5)
 SURPRISE_SLOPE, USUAL_SURPRISE, SURPRISE_RANGE = 1.5, 1.5, (-2.0, 5.0)
 # Events expected are not known better than this.
 MIN_EXPECTED = 0.1
-POLYCLONAL_POSTERIOR = 0.05
-# With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
-AGREEING_POSTERIOR = 0.90
-# Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion. Three
-# and more are less common.
-SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
-# Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
-MIN_EVALUABLE = 0.65
-# Fewer evaluable events than this in a cluster do not carry a call.
-MIN_CHAINS = 5
-# Mean SDs of the markers that identify plasma cells, from which cells without a light chain may yet be some.
-MIN_MEAN_IDENTITY = -2.0
-# Without light chains a cluster must be more of a surprise than this.
-SURPRISING = 2.5
+# Components of so many events may be pieces of one cluster, if they lie so near on every steady marker.
+MIN_PIECE, MAX_PIECE, PIECE_SD = 3.0, 60.0, 3.0
 
 
 @dataclass
 class Verdict:
-    """The call of one component, what decided it, its clone's number, and the component it is a part of, if any."""
+    """The call of one component, what decided it, its clone's number, and the component it is a part of, if any.
+
+    ``stray`` is a component of that one's cells which are nearer to normal on one antigen.
+    """
 
     call: str
     reason: str
@@ -61,6 +48,7 @@ class Verdict:
     restriction: Restriction | None
     clone: int = 0
     part_of: int | None = None
+    stray: bool = False
 
 
 def judge_clusters(
@@ -83,113 +71,83 @@ def judge_clusters(
         normal = _own_kappa(mixture, blocks, reference)
         ratio = normal[0] / sum(normal)
         mixture = replace(mixture, kappa=np.full(mixture.n_components, ratio)).fit(blocks, 3)
-    verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal)
+    verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal, families=True)
     return mixture, verdicts, normal[0] / sum(normal)
 
 
-def _judge_round(mixture, blocks, view, spec, suspects, reference, normal) -> list[Verdict]:
+def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, families: bool = False) -> list[Verdict]:
     shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
     n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
-    totals = np.array([b.total for b in blocks])
     levels = _normal_levels(mixture, n.sum(axis=0) * reference, view)
+
+    def facts(members: list[int], antigens) -> Facts:
+        own = [s[:, members].sum(axis=1) for s in shares]
+        n_aberrant = sum(a.aberrant for a in antigens)
+        surprise = _surprise(mixture, members, blocks, shares, suspects)
+        prior = _prior_restricted(n_aberrant, surprise)
+        counts = n[:, members].sum(axis=1)
+        parts = n[:, members].sum(axis=0) / max(float(counts.sum()), 1e-9)
+        identity = parts @ [_identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view) for k in members]
+        return Facts(
+            n_events=counts,
+            n_aberrant=n_aberrant,
+            light=_test_light_chains(blocks, own, normal, spec, prior),
+            evaluable=float(parts @ mixture.evaluable[members]),
+            spread=max(float(np.sqrt(np.diag(mixture.cov[k]).mean())) for k in members),
+            scatter=bool(mixture.fixed[members].any()),
+            reproduced=_reproduced(counts, np.array([b.total for b in blocks])),
+            identity=bool((identity > -2.0).any()),
+            mean_identity=float(identity.mean()),
+            prior=prior,
+            n_stained=float(sum(counts[t] for t, b in enumerate(blocks) if b.chains is not None)),
+            surprise=surprise,
+        )
+
     verdicts = []
     for k in range(mixture.n_components):
         antigens = tuple(
             score_antigen(a, mixture.mean[k, view.markers.index(m)], view.cuts.get(m), levels.get(m))
             for m, a in view.antigens.items()
         )
-        n_aberrant = sum(a.aberrant for a in antigens)
-        surprise = _surprise(mixture, k, blocks, shares, suspects)
-        prior = _prior_restricted(n_aberrant, surprise)
-        light = _test_light_chains(mixture, k, blocks, shares, normal, spec, prior)
-        identity = _identity(mixture.mean[k], mixture, reference, n.sum(axis=0), view)
-        facts = Facts(
-            n_events=n[:, k],
-            n_aberrant=n_aberrant,
-            light=light,
-            evaluable=float(mixture.evaluable[k]),
-            spread=float(np.sqrt(np.diag(mixture.cov[k]).mean())),
-            scatter=bool(mixture.fixed[k]),
-            reproduced=_reproduced(n[:, k], totals),
-            identity=bool((identity > -2.0).any()),
-            mean_identity=float(identity.mean()),
-            prior=prior,
-            n_stained=float(sum(n[t, k] for t, b in enumerate(blocks) if b.chains is not None)),
-            surprise=surprise,
-        )
-        call, reason = judge_cluster(facts, spec)
-        verdicts.append(Verdict(call, reason, antigens, light))
+        found = facts([k], antigens)
+        verdicts.append(Verdict(*judge_cluster(found, spec), antigens, found.light))
+    for members in _families(mixture, verdicts, view, n.sum(axis=0)) if families else ():
+        if any(verdicts[k].call == "clonal" for k in members):
+            continue  # what else belongs to a clone is found from it (clones.join_subclones)
+        found = facts(members, verdicts[members[0]].antigens)
+        call, reason = judge_cluster(found, spec)
+        if call == "clonal":
+            for k in members:
+                verdicts[k].call, verdicts[k].reason = call, f"with its like: {reason}"
+                verdicts[k].restriction, verdicts[k].part_of = found.light, members[0] if k != members[0] else None
     return verdicts
 
 
-@dataclass(frozen=True)
-class Facts:
-    """All that the rule looks at, for one cluster."""
+def _families(mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView, size: np.ndarray) -> list[list[int]]:
+    """Small components of the same three or more aberrancies at one place but for antigens that tell no aberrancy.
 
-    n_events: np.ndarray
-    n_aberrant: int
-    light: Restriction | None
-    evaluable: float
-    spread: float
-    scatter: bool
-    reproduced: bool
-    identity: bool
-    mean_identity: float
-    prior: float
-    n_stained: float
-    surprise: float
-
-
-def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
-    """The rule: call and reason of one cluster."""
-    light, n = facts.light, float(facts.n_events.sum())
-    count = f"{facts.n_aberrant} aberranc{'y' if facts.n_aberrant == 1 else 'ies'}"
-    if facts.scatter or facts.spread > MAX_SPREAD:
-        return "normal", "scattered events, no cluster"
-    if n < MIN_CLUSTER:
-        return "normal", f"{n:.1f} events, too few for a cluster"
-    measured = light is not None and light.n_evaluable > 0
-    beyond = measured and light.n_evaluable >= MIN_CHAINS and _beyond_limits(light, spec)
-    # The place alone must not carry the call: the light chains must have spoken for it.
-    agree = beyond and light.posterior >= max(AGREEING_POSTERIOR, facts.prior)
-    # A few events of another tube's cluster do not show that it has no light chain.
-    if light is not None and facts.evaluable < MIN_EVALUABLE and facts.n_stained >= MIN_CHAINS:
-        if facts.n_aberrant >= 3 and facts.identity and facts.mean_identity > MIN_MEAN_IDENTITY:
-            return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
-        return "not_plasma_cells", "no light chain"
-    if measured and light.posterior < POLYCLONAL_POSTERIOR and not light.by_ratio:
-        return "normal", f"polyclonal: kappa {light.n_kappa}, lambda {light.n_lambda}"
-    if not facts.reproduced:
-        suspicious = facts.n_aberrant >= 2
-        return ("indeterminate" if suspicious else "normal"), f"{count}, but not found alike in the tubes"
-    if beyond and light.restricted and facts.n_aberrant >= 2:
-        how = "ratio" if light.by_ratio else "posterior"
-        if light.by_ratio and light.by_posterior:
-            how = "ratio and posterior"
-        return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
-    if facts.n_aberrant >= 3 and facts.identity:
-        if agree:
-            return "clonal", f"{count}; light chains agree ({_light_words(light)})"
-        if light is None and facts.surprise > SURPRISING:
-            return "clonal", f"{count}; no light chain measured"
-    odd = beyond or facts.surprise > SURPRISING
-    if measured and odd and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR[min(facts.n_aberrant, 3)]:
-        return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
-    if measured and light.by_ratio and facts.n_aberrant <= 1:
-        return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"
-    if not measured and facts.n_aberrant >= 2 and facts.surprise > SURPRISING:
-        return "indeterminate", f"{count}, no light chain measured"
-    return "normal", f"{count}" + (f"; {_light_words(light)}" if measured else "")
-
-
-def _beyond_limits(light: Restriction, spec: MrdSpec) -> bool:
-    """Whether the ratio itself lies beyond what is normal; with too few events for a ratio the posterior may decide."""
-    low, high = spec.kappa_lambda_normal
-    return light.n_evaluable < spec.min_light_chain_events or not low <= light.ratio <= high
-
-
-def _light_words(light: Restriction) -> str:
-    return f"kappa {light.n_kappa}, lambda {light.n_lambda}, posterior {light.posterior:.3f}"
+    A clone that spreads over the levels of CD45 breaks into pieces, none of which is enough of a cluster. Light chains
+    take no part in putting them together.
+    """
+    steady = [c for c, m in enumerate(view.markers) if m not in view.antigens or view.antigens[m].normal != "+/-"]
+    kinds: dict[tuple, list[int]] = {}
+    for k in np.argsort(-size, kind="stable"):
+        kind = tuple((a.marker, a.score) for a in verdicts[k].antigens if a.aberrant)
+        if len(kind) < 3 or mixture.fixed[k] or not MIN_PIECE <= size[k] <= MAX_PIECE:
+            continue
+        if verdicts[k].call != "not_plasma_cells":
+            kinds.setdefault(kind, []).append(int(k))
+    families = []
+    for alike in kinds.values():
+        while alike:
+            first = alike[0]
+            variance = np.array([np.diag(mixture.cov[k]) + np.diag(mixture.cov[first]) for k in alike]) / 2.0
+            apart = (mixture.mean[alike] - mixture.mean[first]) ** 2 / variance
+            near = (apart[:, steady] < PIECE_SD**2).all(axis=1)
+            if near.sum() > 1:
+                families.append([k for k, is_near in zip(alike, near, strict=True) if is_near])
+            alike = [k for k, is_near in zip(alike, near, strict=True) if not is_near]
+    return families
 
 
 def _normal_levels(mixture: Mixture, n_reference: np.ndarray, view: StandardView) -> dict[str, NormalLevel]:
@@ -204,19 +162,16 @@ def _normal_levels(mixture: Mixture, n_reference: np.ndarray, view: StandardView
     return levels
 
 
-def _test_light_chains(mixture, k, blocks, shares, normal, spec, prior) -> Restriction | None:
-    chains, own, others = [], [], []
-    for block, share in zip(blocks, shares, strict=True):
-        if block.chains is None:
-            continue
-        chains.append(block.chains)
-        own.append(share[:, k])
-        others.append(np.full(len(share), normal[0] / sum(normal)))
-    if not chains:
+def _test_light_chains(blocks, own, normal, spec, prior) -> Restriction | None:
+    """``own``: per tube the probability of each event to be of the cluster."""
+    told = [t for t, block in enumerate(blocks) if block.chains is not None]
+    if not told:
         return None
+    share = np.concatenate([own[t] for t in told])
     return restriction(
-        np.concatenate(chains), np.concatenate(own), np.concatenate(others), normal=normal, spec=spec, prior=prior
-    )
+        np.concatenate([blocks[t].chains for t in told]), share, np.full(len(share), normal[0] / sum(normal)),
+        normal=normal, spec=spec, prior=prior,
+    )  # fmt: skip
 
 
 def _prior_restricted(n_aberrant: int, surprise: float) -> float:
@@ -225,17 +180,19 @@ def _prior_restricted(n_aberrant: int, surprise: float) -> float:
     return float(1.0 / (1.0 + np.exp(-log_odds)))
 
 
-def _surprise(mixture: Mixture, k: int, blocks, shares, suspects: np.ndarray) -> float:
+def _surprise(mixture: Mixture, members: Sequence[int], blocks, shares, suspects: np.ndarray) -> float:
     """Log of the events of a cluster over those expected of normal cells at its place, in the tube that tells most."""
     others = suspects.copy()
-    others[k] = True
+    others[members] = True
     found = []
     for tube, (block, share) in enumerate(zip(blocks, shares, strict=True)):
-        cols = block.columns
-        centre = (mixture.mean[k] + mixture.shift[tube, k])[cols]
-        inside = inside_box(block.x, centre, np.sqrt(np.diag(mixture.cov[k]))[cols])
-        seen = float((block.weight * share[:, k])[inside.all(axis=1)].sum())
-        expected = expected_together(inside, block.weight * (1.0 - share[:, others].sum(axis=1)))
+        cols, seen, expected = block.columns, 0.0, 0.0
+        normal = block.weight * (1.0 - share[:, others].sum(axis=1))
+        for k in members:
+            centre = (mixture.mean[k] + mixture.shift[tube, k])[cols]
+            inside = inside_box(block.x, centre, np.sqrt(np.diag(mixture.cov[k]))[cols])
+            seen += float((block.weight * share[:, k])[inside.all(axis=1)].sum())
+            expected += expected_together(inside, normal)
         found.append(np.log((seen + MIN_EXPECTED) / (expected + MIN_EXPECTED)))
     return float(max(found))
 

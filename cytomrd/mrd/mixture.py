@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -44,6 +45,16 @@ class Block:
     def total(self) -> float:
         """Events that the block stands for."""
         return float(self.weight.sum())
+
+    @cached_property
+    def moments(self) -> np.ndarray:
+        """One, each marker, and each product of two, array (n_events, 1 + D + D (D + 1) / 2).
+
+        A Gaussian's log density is linear in these, and so are the sums that refit it: one product of matrices does
+        for all components what would be a loop over them.
+        """
+        i, j = np.triu_indices(self.x.shape[1])
+        return np.concatenate([np.ones((len(self.x), 1)), self.x, self.x[:, i] * self.x[:, j]], axis=1)
 
     def take(self, chosen: np.ndarray) -> Block:
         """The chosen events, each standing for itself."""
@@ -82,17 +93,18 @@ class Mixture:
 
     def log_parts(self, tube: int, block: Block, *, light: bool = True) -> np.ndarray:
         """Log of weight x density of each event under each component, array (n_events, K)."""
-        parts = np.empty((len(block.x), self.n_components))
         cols = block.columns
+        i, j = np.triu_indices(len(cols))
         factors = np.linalg.cholesky(self.cov[:, cols[:, None], cols])
         whiten = np.linalg.inv(factors)
-        constant = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1) + 0.5 * len(cols) * _LOG_2PI
+        precision = np.swapaxes(whiten, 1, 2) @ whiten
         centres = (self.mean + self.shift[tube])[:, cols]
-        for k in range(self.n_components):
-            white = block.x @ whiten[k].T
-            white -= whiten[k] @ centres[k]
-            parts[:, k] = -0.5 * np.einsum("ij,ij->i", white, white) - constant[k]
-        parts += np.log(np.maximum(self.weight[tube], 1e-300))
+        linear = np.einsum("kij,kj->ki", precision, centres)
+        constant = np.log(np.maximum(self.weight[tube], 1e-300)) - 0.5 * len(cols) * _LOG_2PI
+        constant -= np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        constant -= 0.5 * np.einsum("ki,ki->k", linear, centres)
+        products = np.where(i == j, -0.5, -1.0) * precision[:, i, j]
+        parts = block.moments @ np.concatenate([constant[:, None], linear, products], axis=1).T
         if light and block.chains is not None:
             parts += self.log_light(block.chains)
         return parts
@@ -116,11 +128,11 @@ class Mixture:
         weighted = [share * block.weight[:, None] for share, block in zip(shares, blocks, strict=True)]
         # The tubes hold the same marrow: a population has the same share in all of them.
         new.weight[:] = sum(share.sum(axis=0) for share in weighted) / max(sum(b.total for b in blocks), 1e-12)
+        sums = [share.T @ block.moments for share, block in zip(weighted, blocks, strict=True)]
         for k in range(self.n_components):
-            columns = [share[:, k] for share in weighted]
             if not self.fixed[k]:
-                new.mean[k], new.cov[k], new.shift[:, k] = self._component(k, blocks, columns)
-            new.evaluable[k] = evaluable_fraction(blocks, columns)
+                new.mean[k], new.cov[k], new.shift[:, k] = self._component(k, blocks, [s[k] for s in sums])
+        new.evaluable[:] = evaluable_fractions(blocks, weighted)
         return new
 
     def fit(self, blocks: Sequence[Block], n_steps: int) -> Mixture:
@@ -130,13 +142,13 @@ class Mixture:
             mixture = mixture.step(blocks, [mixture.shares(t, b) for t, b in enumerate(blocks)])
         return mixture
 
-    def _component(self, k: int, blocks: Sequence[Block], shares: Sequence[np.ndarray]):
+    def _component(self, k: int, blocks: Sequence[Block], sums: Sequence[np.ndarray]):
+        """Mean, covariance and shifts of one component from its weighted sums of :attr:`Block.moments` by tube."""
         d = self.mean.shape[1]
         first, second, n_total, per_tube = np.zeros(d), np.zeros((d, d)), 0.0, []
-        for tube, (block, r) in enumerate(zip(blocks, shares, strict=True)):
-            n, cols = float(r.sum()), block.columns
-            y = block.x - (self.mean[k] + self.shift[tube, k])[cols]
-            m1, m2 = r @ y, (y * r[:, None]).T @ y
+        for tube, (block, moments) in enumerate(zip(blocks, sums, strict=True)):
+            cols = block.columns
+            n, m1, m2 = _around(moments, (self.mean[k] + self.shift[tube, k])[cols])
             spread, rest = _regression(self.cov[k], cols)
             first += spread @ m1
             second += spread @ m2 @ spread.T + n * rest
@@ -156,14 +168,14 @@ class Mixture:
         return self.mean[k] + delta, cov, shift
 
 
-def evaluable_fraction(blocks: Sequence[Block], shares: Sequence[np.ndarray]) -> float:
-    """Fraction of a component's events with one clear light chain, with one event of prior at 0.9."""
-    clear = total = 0.0
+def evaluable_fractions(blocks: Sequence[Block], shares: Sequence[np.ndarray]) -> np.ndarray:
+    """Fraction of each component's events with one clear light chain, with one event of prior at 0.9."""
+    clear, total = 0.9, 1.0
     for block, r in zip(blocks, shares, strict=True):
         if block.chains is not None:
-            clear += float(r[(block.chains == KAPPA) | (block.chains == LAMBDA)].sum())
-            total += float(r.sum())
-    return (clear + 0.9) / (total + 1.0)
+            clear = clear + r[(block.chains == KAPPA) | (block.chains == LAMBDA)].sum(axis=0)
+            total = total + r.sum(axis=0)
+    return clear / total
 
 
 def join_components(mixture: Mixture, others: Mixture) -> Mixture:
@@ -200,3 +212,14 @@ def _regression(cov: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarr
         spread[absent] = slope
         rest[absent[:, None], absent] = cov[absent[:, None], absent] - slope @ across
     return spread, rest
+
+
+def _around(moments: np.ndarray, centre: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Weight, first (D,) and second (D, D) moments around a centre, from those around zero."""
+    d = len(centre)
+    n, first = float(moments[0]), moments[1 : 1 + d]
+    second = np.empty((d, d))
+    second[np.triu_indices(d)] = moments[1 + d :]
+    second = np.triu(second) + np.triu(second, 1).T
+    cross = np.outer(first, centre)
+    return n, first - n * centre, second - cross - cross.T + n * np.outer(centre, centre)

@@ -13,13 +13,16 @@ import numpy as np
 
 from cytomrd.mrd.mixture import MIN_GAIN, Block, Mixture, log_sum
 
-__all__ = ["split_components"]
+__all__ = ["split_components", "split_suspicious"]
 
 # A marker on which a component is wider than this, in SDs of the main population, may hold two levels.
 WIDE_SD = 1.5
 MIN_EVENTS, MIN_PART = 16.0, 5.0
 N_MARKERS_TRIED, N_STEPS = 3, 8
 MAX_COMPONENTS = 36
+# A small component with two or more markers this far from the main population's may hold a clone beside normal cells
+# of its kind. Its light chains judge the parts, so less of a gain is asked for.
+FAR_SD, FAR_MARKERS, MAX_SMALL, SMALL_WIDE_SD, SMALL_GAIN = 2.5, 2, 200.0, 1.2, 12.0
 
 
 def split_components(mixture: Mixture, blocks: Sequence[Block]) -> Mixture:
@@ -43,7 +46,31 @@ def split_components(mixture: Mixture, blocks: Sequence[Block]) -> Mixture:
     return mixture
 
 
-def _best_split(mixture: Mixture, k: int, blocks: Sequence[Block]) -> Mixture | None:
+def split_suspicious(mixture: Mixture, blocks: Sequence[Block]) -> Mixture:
+    """Split small components far from the main population, each part again as long as it gains.
+
+    Parameters
+    ----------
+    mixture
+        Fitted to ``blocks``.
+    blocks
+        One per tube.
+    """
+    size = mixture.weight.T @ np.array([b.total for b in blocks])
+    far = (np.abs(mixture.mean) > FAR_SD).sum(axis=1) >= FAR_MARKERS
+    waiting = list(np.flatnonzero(far & (size < MAX_SMALL) & ~mixture.fixed))
+    while waiting:
+        k = waiting.pop(0)
+        halves = _best_split(mixture, k, blocks, wide=SMALL_WIDE_SD, least=SMALL_GAIN)
+        if halves is not None:
+            mixture = _put_back(mixture, k, halves)
+            waiting += [k, mixture.n_components - 1]
+    return mixture
+
+
+def _best_split(
+    mixture: Mixture, k: int, blocks: Sequence[Block], *, wide: float = WIDE_SD, least: float = MIN_GAIN
+) -> Mixture | None:
     own = [mixture.shares(t, b)[:, k] for t, b in enumerate(blocks)]
     used = [share > 0.05 for share in own]
     parts = [
@@ -53,9 +80,9 @@ def _best_split(mixture: Mixture, k: int, blocks: Sequence[Block]) -> Mixture | 
     if sum(p.total for p in parts) < MIN_EVENTS:
         return None
     spread = np.sqrt(np.diag(mixture.cov[k]))
-    best, best_gain = None, MIN_GAIN
+    best, best_gain = None, least
     for marker in np.argsort(-spread, kind="stable")[:N_MARKERS_TRIED]:
-        if spread[marker] < WIDE_SD:
+        if spread[marker] < wide:
             break
         halves, gain = _try_split(_alone(mixture, [k]), int(marker), parts)
         if gain > best_gain:

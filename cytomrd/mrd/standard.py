@@ -26,6 +26,8 @@ SUSPICIOUS_SHIFT = 2.5
 USUAL_SD, SD_RANGE = 0.05, (0.01, 0.15)
 # Events needed on one side of a cut to measure its SD, and how far the rarer side may differ.
 MIN_SIDE, UNIT_RATIO = 30, (0.8, 2.5)
+# Kappa and lambda cells needed on a side of a cut to compare their widths, and quantiles that place them.
+MIN_WIDTHS, ALIGN_LEVELS = 150, np.linspace(0.1, 0.9, 17)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class StandardView:
 def check_tubes(tubes: Sequence[TubeCells], spec: MrdSpec) -> None:
     """Refuse tubes that do not fit their markers, or hold no antigen of the panel."""
     if not tubes:
-        raise QuantificationError("no tube with plasma cells was given; at least one is needed")
+        raise QuantificationError(f"no tube with {spec.cell}s was given; at least one is needed")
     if len({t.tube for t in tubes}) < len(tubes):
         raise QuantificationError(f"tubes {[t.tube for t in tubes]}: each tube may be given once")
     for t in tubes:
@@ -132,7 +134,7 @@ def standardise(tubes: Sequence[TubeCells], spec: MrdSpec) -> StandardView:
         selected = np.asarray(t.values, dtype=np.float64)[:, [t.markers.index(m) for m in own]]
         good = np.isfinite(selected).all(axis=1)
         if not good.all():
-            flags.append(f"NON_FINITE: {np.count_nonzero(~good)} plasma cells of tube {t.tube} were not judged")
+            flags.append(f"NON_FINITE: {np.count_nonzero(~good)} {spec.cell}s of tube {t.tube} were not judged")
         places = np.array([markers.index(m) for m in own])
         order = np.argsort(places)
         values.append(selected[good][:, order])
@@ -161,25 +163,44 @@ def standardise(tubes: Sequence[TubeCells], spec: MrdSpec) -> StandardView:
 def _align_chains(x: np.ndarray, cuts: Sequence[float | None], chains: np.ndarray, spec: MrdSpec) -> None:
     """Bring kappa and lambda cells onto each other, in place, marker by marker on each side of its cut.
 
-    A light chain is the brightest stain of its tube, and what compensation leaves of it moves all cells of that chain
-    on other markers: normal lambda cells then lie a little beside the kappa cells, as a restricted cluster would. Not
-    done where one chain so prevails that a clone may be most of it.
+    A light chain is the brightest stain of its tube. What compensation leaves of it moves all cells of that chain on
+    other markers, and its shot noise widens their negatives: normal lambda cells then lie beside the kappa cells or
+    around them, as a restricted cluster would. Not done where one chain so prevails that a clone may be most of it.
     """
     kappa, lam = chains == KAPPA, chains == LAMBDA
-    low, high = spec.kappa_lambda_normal
-    if not low * lam.sum() <= kappa.sum() <= high * lam.sum():
-        return
-    levels = np.linspace(0.1, 0.9, 17)
     for j, cut in enumerate(cuts):
         below = np.zeros(len(x), dtype=bool) if cut is None else x[:, j] < cut
         for side in (below, ~below):
             one, other = side & kappa, side & lam
-            if min(one.sum(), other.sum()) < MIN_SIDE:
-                continue
-            apart = float(np.median(np.quantile(x[other, j], levels) - np.quantile(x[one, j], levels)))
-            part = one.sum() / (one.sum() + other.sum())
-            x[other, j] -= apart * part
-            x[one, j] += apart * (1.0 - part)
+            if min(one.sum(), other.sum()) >= MIN_SIDE and _both_prevail(one.sum(), other.sum(), spec):
+                x[one, j], x[other, j] = _aligned(x[one, j], x[other, j])
+
+
+def _both_prevail(n_kappa: int, n_lambda: int, spec: MrdSpec) -> bool:
+    low, high = spec.kappa_lambda_normal
+    return bool(low * n_lambda <= n_kappa <= high * n_lambda)
+
+
+def _aligned(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both at one median; with enough of both, the wider one brought to the other's width on either side of it."""
+    middle = np.array([np.median(one), np.median(other)])
+    # The median alone moves with a few clonal cells; the differences over all quantiles hardly do.
+    apart = float(np.median(np.quantile(other, ALIGN_LEVELS) - np.quantile(one, ALIGN_LEVELS)))
+    part = len(one) / (len(one) + len(other))
+    moved = one + apart * (1.0 - part), other - apart * part
+    if min(len(one), len(other)) < MIN_WIDTHS:
+        return moved
+    middle += np.array([apart * (1.0 - part), -apart * part])
+    scaled = []
+    for values, centre, against, its_centre in zip(moved, middle, moved[::-1], middle[::-1], strict=True):
+        away = values - centre
+        for tail, of_side in ((0.1, away < 0), (0.9, away > 0)):
+            width = abs(float(np.quantile(values, tail)) - centre)
+            other_width = abs(float(np.quantile(against, tail)) - its_centre)
+            if width > other_width:
+                away[of_side] *= other_width / width
+        scaled.append(centre + away)
+    return scaled[0], scaled[1]
 
 
 def _tube_shifts(values: list[np.ndarray], columns: list[np.ndarray], d: int) -> list[np.ndarray]:

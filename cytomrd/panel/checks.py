@@ -418,7 +418,7 @@ def _car_nk(view: _View) -> Iterator[Problem]:
     spec = view.panel.get("car_nk")
     if not isinstance(spec, Mapping):
         return
-    optional = {k: "" for k in ("nk_before", "nk_after") if spec.get(k)}
+    optional = {k: "" for k in ("nk_before", "nk_after", "nk_unsure") if spec.get(k)}
     yield from _named_populations(view, "car_nk", _CAR_NK_POPULATIONS | optional)
     yield from _limits(spec, "car_nk")
     cut = _text(spec, "car_cut", "CAR")

@@ -118,7 +118,8 @@ class CutSpec(_Spec):
     the price of strangers where other cells make up the second population. ``negatives`` names a population above
     whose main peak is negative: where the events of ``on`` lie beyond its tail, they are the positives, and the cut is
     that tail. ``one_kind`` says that ``on`` holds cells of one kind, so that a tail is measured from their main peak
-    wherever it lies, and never from a valley between other cells.
+    wherever it lies, and never from a valley between other cells. ``borrow = false`` forbids that a cut with weak
+    evidence is drawn to where the other samples of the run have it.
     """
 
     name: str
@@ -134,6 +135,7 @@ class CutSpec(_Spec):
     negatives: str | None = None
     min_events: int = Field(default=50, ge=1)
     one_kind: bool = False
+    borrow: bool = True
     description: str = ""
 
 
@@ -299,7 +301,8 @@ class CarNkSpec(_Spec):
     """The CAR+ NK assay: which populations are what, the reagent's usual background, and the limits.
 
     ``nk_before`` and ``nk_after`` are NK cells that nothing else resembles, before and after myeloma and granulocytes
-    are left out: a cut that takes NK cells with them shows there.
+    are left out: a cut that takes NK cells with them shows there. ``nk_unsure`` holds cells near the NK gate that may
+    be NK cells or not; they are not counted, and said where they are many.
     """
 
     leukocytes: str = "leukocytes"
@@ -309,6 +312,7 @@ class CarNkSpec(_Spec):
     car_t: str = "car_t"
     nk_before: str | None = None
     nk_after: str | None = None
+    nk_unsure: str | None = None
     beads: str | None = "beads"
     car_cut: str = "CAR"
     reagent: str = ""

@@ -213,7 +213,8 @@ def fit_stain(
     _refuse_uncertain(tube, detectors, slopes, allowance)
     return StainFit(
         tube.name, tube.stain or tube.detector, tube.detector, chosen, slopes, other, allowance,
-        len(positive), int(slopes.kept.sum()), len(negative), kind, brightness, positive, negative, tuple(notes),
+        len(positive), int(slopes.kept.sum()), len(negative), kind, brightness, positive, negative,
+        (*tube.notes, *notes),
     )  # fmt: skip
 
 

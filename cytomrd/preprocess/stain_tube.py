@@ -30,6 +30,8 @@ class StainTube:
     steps
         Shape (n_detectors,): distance of neighbouring values as a fraction of the value, for log
         amplifiers; 0 for linear channels.
+    notes
+        What was left out when it was read.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StainTube:
     tops: np.ndarray | None = None
     scatter_tops: np.ndarray | None = None
     steps: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def finite(self) -> StainTube:
         """The tube without events that hold a value which is no number."""

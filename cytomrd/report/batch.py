@@ -113,12 +113,16 @@ def _fallbacks(files: Iterable[tuple[SampleResult, FileResult]]) -> list[tuple[s
     for _, file in files:
         for cut in file.decisions:
             if cut.status in ("fallback", "no_call"):
-                how = "no call" if cut.status == "no_call" else f"{cut.method} used instead"
+                how = "no call" if cut.status == "no_call" else f"{_used(cut.method)} used instead"
                 tubes[cut.name, how] = tubes.get((cut.name, how), 0) + 1
     return [
         ("", "", f"{name}: no clear division in the data, {how} in {plural(n, 'tube')}")
         for (name, how), n in sorted(tubes.items())
     ]
+
+
+def _used(method: str) -> str:
+    return "that of other samples" if method == "borrowed" else method
 
 
 def _group(title: str, need: str, items: list[tuple[str, str, str]]) -> dict[str, object]:

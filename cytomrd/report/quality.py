@@ -82,7 +82,8 @@ def draw_lanes(quality: TubeQuality, removed: tuple[tuple[float, float], ...]) -
 
 def _spill_view(quality: TubeQuality) -> dict[str, object] | None:
     """The matrix of what is left, where anything could be told of it."""
-    left = np.array(quality.spill, dtype=np.float64).reshape(len(quality.spill_markers), -1)
+    n = len(quality.spill_markers)
+    left = np.array(quality.spill, dtype=np.float64).reshape(n, n)
     off = left.copy()
     np.fill_diagonal(off, np.nan)
     told = np.isfinite(off)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cytomrd.car_nk.absolute import DualPlatform, SinglePlatform, Volumetric, volume_ul_from_keyword
-from cytomrd.car_nk.background import choose_background
+from cytomrd.car_nk.background import Background, choose_background
 from cytomrd.car_nk.quantify import AbsoluteMethod, quantify_car_nk
+from cytomrd.car_nk.spread import NegativeReach, background_at_reach, negative_reach
 from cytomrd.errors import CytomrdError, QuantificationError
 from cytomrd.fcs.dataset import open_fcs
 from cytomrd.gating.fit import ControlCut, fit_control_cut, fit_gates
@@ -19,6 +20,10 @@ from cytomrd.run.spillover import file_spillover
 
 # NK cells that nothing resembles: hardly one should go with myeloma and granulocytes.
 MIN_NK_BEFORE, MIN_NK_KEPT = 100, 0.8
+# Cells near the NK gate that may be NK cells, beyond this part of those counted, make the count of NK cells doubtful.
+MAX_UNSURE = 0.2
+# Beads and a blood count of the same blood agree within this factor, or one of them is not what it is taken for.
+MAX_DISAGREEMENT = 1.5
 
 __all__ = ["SubjectControl", "finish_car_nk", "subject_control"]
 
@@ -27,11 +32,12 @@ __all__ = ["SubjectControl", "finish_car_nk", "subject_control"]
 class SubjectControl:
     """The control that sets the CAR threshold of a subject's series; ``reason`` says why there is none.
 
-    ``contents`` is the SHA-256 of each file that was read for it.
+    ``subject_id`` is that of its row, ``contents`` the SHA-256 of each file that was read for it.
     """
 
     role: str = ""
     file: str = ""
+    subject_id: str = ""
     cut: ControlCut | None = None
     reason: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +55,8 @@ def subject_control(
             reasons.append(f"{control.row.file}: {error}")
             continue
         passed_over = f"passed over {'; '.join(reasons)}" if reasons else ""
-        return SubjectControl(control.row.role, control.row.file, cut, passed_over, contents)
+        row = control.row
+        return SubjectControl(row.role, row.file, row.subject_id or "", cut, passed_over, contents)
     return SubjectControl(reason="; ".join(reasons))
 
 
@@ -80,29 +87,103 @@ def finish_car_nk(sample: SampleResult, panel: Panel, control: SubjectControl | 
         )
     file = sample.files[0]
     row = file.row
-    flags = []
-    if control is not None and control.reason:
-        flags.append(f"CONTROL_NOT_USED: {control.reason}")
-    cut = control.cut if control is not None else None
-    controls = {control.role: (cut.n_positive, cut.n_events)} if cut is not None else {}
-    if row.role == "pre_infusion":
-        flags.append("CONTROL: this is the pre-infusion sample")
+    reach = _reach(file, spec, control)
+    background, flags = _background(file, spec, control, reach)
     absolute, refused = _absolute(file, spec)
     result = quantify_car_nk(
         file.count(spec.leukocytes),
         file.count(spec.nk),
         file.count(spec.car_nk),
-        background=choose_background(controls, spec),
+        background=background,
         absolute=absolute,
         spec=spec,
         matrix=row.matrix or "PB",
         n_car_t=file.count(spec.car_t) if file.gates(spec.car_t) else None,
         collected_at=row.collected_at,
         acquired_at=row.acquired_at or file.acquired_at,
-        refusal=_refusal(file, spec),
-        flags=(*flags, *refused),
+        refusal=_refusal(file, spec) or (reach.refusal if reach is not None else ""),
+        flags=(*flags, *refused, *_doubts(file, spec), *_disagreement(file, spec, absolute)),
     )
+    result = replace(result, **_intensities(file, spec))
     return replace(sample, car_nk=result, flags=result.flags)
+
+
+def _background(
+    file: FileResult, spec: CarNkSpec, control: SubjectControl | None, reach: NegativeReach | None
+) -> tuple[Background | None, tuple[str, ...]]:
+    """The background that the subject's control gives this sample, and what a reader must know of it."""
+    flags = []
+    row = file.row
+    if control is not None and control.reason:
+        flags.append(f"CONTROL_NOT_USED: {control.reason}")
+    if row.role == "pre_infusion":
+        flags.append("CONTROL: this is the pre-infusion sample")
+    cut = control.cut if control is not None else None
+    controls = {control.role: (cut.n_positive, cut.n_events)} if cut is not None else {}
+    background = choose_background(controls, spec)
+    if cut is not None and control.subject_id != (row.subject_id or ""):
+        flags.append(f"CONTROL_OF_ANOTHER: {control.file} is a control of {control.subject_id or 'no subject'}")
+    if background is not None and reach is not None and not reach.refusal:
+        background, spread = background_at_reach(background, cut, reach, file.count(spec.nk))
+        flags += [spread] if spread else []
+    return background, tuple(flags)
+
+
+def _reach(file: FileResult, spec: CarNkSpec, control: SubjectControl | None) -> NegativeReach | None:
+    """How near this sample's negative NK cells come to the control's threshold."""
+    marker = _car_marker(file, spec)
+    cells = next((c for c in file.rare if c.population == spec.nk and marker in c.markers), None)
+    if cells is None or control is None or control.cut is None or control.file == file.row.file:
+        return None
+    return negative_reach(control.cut, cells.compensated[:, cells.markers.index(marker)])
+
+
+def _car_marker(file: FileResult, spec: CarNkSpec) -> str | None:
+    return next((d.marker for d in file.decisions if d.name == spec.car_cut and d.value is not None), None)
+
+
+def _intensities(file: FileResult, spec: CarNkSpec) -> dict[str, float | None]:
+    medians = next((p.median_intensity for p in file.populations if p.population == spec.car_nk), {})
+    return {"median_car": medians.get(_car_marker(file, spec)), "median_cd16": medians.get("CD16")}
+
+
+def _doubts(file: FileResult, spec: CarNkSpec) -> tuple[str, ...]:
+    """What makes the count of NK cells doubtful."""
+    flags = []
+    cd56 = next((d for d in file.decisions if d.name == "CD56" and d.status == "fallback"), None)
+    if cd56 is not None:
+        flags.append(f"NK_CUT: CD56 does not part NK cells from others here, their count may be far off: {cd56.reason}")
+    if spec.nk_unsure is None or not file.gates(spec.nk_unsure):
+        return tuple(flags)
+    unsure, nk = file.count(spec.nk_unsure), file.count(spec.nk)
+    if unsure > MAX_UNSURE * nk:
+        share = f"{100 * unsure / nk:.2g} % of them" if nk else "and there are none"
+        flags.append(
+            f"NK_DOUBTFUL: {unsure} cells near the NK cells ({share}) are dendritic cells and basophils, or dim NK "
+            "cells; they are not counted"
+        )
+    return tuple(flags)
+
+
+def _disagreement(file: FileResult, spec: CarNkSpec, absolute: AbsoluteMethod | None) -> tuple[str, ...]:
+    """A flag where blood leukocytes by beads or by volume are far from the blood count of the same day."""
+    row, n = file.row, file.count(spec.leukocytes)
+    if (
+        n == 0
+        or row.matrix == "BM"
+        or row.wbc_10e9_per_l is None
+        or not isinstance(absolute, SinglePlatform | Volumetric)
+    ):
+        return ()
+    analyser = DualPlatform(row.wbc_10e9_per_l, row.collected_at, row.cbc_at, max_cbc_age_h=spec.max_cbc_age_h)
+    by_analyser, here = (method.concentration(n).per_event_per_ul for method in (analyser, absolute))
+    if by_analyser is None or here is None or 1.0 / MAX_DISAGREEMENT <= here / by_analyser <= MAX_DISAGREEMENT:
+        return ()
+    counted = n * here / 1000.0
+    return (
+        f"COUNTS_DISAGREE: {counted:.3g} x 10^9/L leukocytes in this tube, {row.wbc_10e9_per_l:g} by the blood count: "
+        "check beads, volumes, dilution and what each counts as leukocytes",
+    )
 
 
 def _refusal(file: FileResult, spec: CarNkSpec) -> str:

@@ -85,4 +85,5 @@ def read_unstained(plan: ControlPlan) -> StainTube | None:
         tops=first.tops,
         scatter_tops=first.scatter_tops,
         steps=first.steps,
+        notes=tuple(f"{t.name}: {note}" for t in tubes for note in t.notes),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from cytomrd.errors import CytomrdError
 from cytomrd.fcs.acquired import acquisition_time
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
 from cytomrd.gating.apply import Compartment, GatedEvents, apply_gates, transform_events
-from cytomrd.gating.fit import ControlCut, FittedGates, fit_gates
+from cytomrd.gating.fit import BorrowedCut, ControlCut, FittedGates, fit_gates
 from cytomrd.gating.gates import ROOT, Dimension, GatingStrategy, RectangleGate
 from cytomrd.panel import Panel, SingletsSpec, TimeSpec
 from cytomrd.preprocess.compensation import Spillover
@@ -20,11 +21,12 @@ from cytomrd.run.gate_draws import GateDraws, draw_gates
 from cytomrd.run.model import FileResult, PopulationCount, QcSummary, RareCells
 from cytomrd.run.plan import PlannedFile
 from cytomrd.run.plots import gate_plots, plot_axes, plot_requests, time_axis, time_plot, time_request
+from cytomrd.run.series_scales import SeriesScales
 from cytomrd.run.settings import RunSettings
 from cytomrd.run.spillover import file_spillover
 from cytomrd.run.tube_quality import tube_quality
 
-__all__ = ["GatedFile", "gate_file", "rare_population", "without_time_gate"]
+__all__ = ["GatedFile", "gate_file", "gate_fitted", "rare_population", "without_time_gate"]
 
 MARGIN = "_upper_margin"
 
@@ -54,6 +56,8 @@ def gate_file(
     folder,
     *,
     controls: Mapping[str, ControlCut] | None = None,
+    borrowed: Mapping[str, BorrowedCut] | None = None,
+    series: SeriesScales | None = None,
     n_threads: int = 1,
     progress=None,
 ) -> GatedFile:
@@ -67,11 +71,17 @@ def gate_file(
             planned.tube,
             match=planned.match,
             spillover=spillover,
-            controls=controls or {},
+            controls=controls,
+            borrowed=borrowed,
+            series=series.scales if series is not None else None,
             random_state=settings.random_state,
             n_threads=n_threads,
         )
-        gated = _gate_fitted(planned, panel, dataset, spillover, fitted, n_threads, progress)
+        if series is not None:
+            fitted = replace(fitted, notes=(series.note, *fitted.notes))
+        gated = gate_fitted(
+            planned, panel, fitted, dataset=dataset, spillover=spillover, n_threads=n_threads, progress=progress
+        )
         if panel.mrd is None or gated.rare is None or not settings.gate_draws:
             return gated
         draws = draw_gates(
@@ -84,29 +94,46 @@ def gate_file(
         raise
 
 
-def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, n_threads: int, progress) -> GatedFile:
+def gate_fitted(
+    planned: PlannedFile,
+    panel: Panel,
+    fitted: FittedGates,
+    *,
+    dataset: FcsDataset,
+    spillover: Spillover | None,
+    drawn: bool = True,
+    medians: bool = True,
+    apply: Callable[..., GatedEvents] = apply_gates,
+    n_threads: int = 1,
+    progress=None,
+) -> GatedFile:
+    """Apply fitted gates to all events of a file; ``drawn`` and ``medians`` ask for what is drawn and for medians.
+
+    ``apply`` does what :func:`cytomrd.gating.apply.apply_gates` does.
+    """
     tube = panel.tube(planned.tube)
     rare = rare_population(panel)
     keep = (rare,) if rare in fitted.strategy.populations else ()
     axes = plot_axes(dataset, tube, fitted)
     strategy = _with_margin(fitted.strategy, dataset, axes)
-    time = time_axis(panel, dataset, fitted)
-    requests = plot_requests(panel, tube, fitted, {**axes, time.marker: time} if time else axes)
-    medians = [fitted.axes[marker] for marker in axes]
-    gated = apply_gates(
+    time = time_axis(panel, dataset, fitted) if drawn else None
+    requests = plot_requests(panel, tube, fitted, {**axes, time.marker: time} if time else axes) if drawn else ()
+    gated = apply(
         dataset,
         strategy,
         spillover=spillover,
         histograms=[r.request for r in requests] + ([time_request(time)] if time else []),
         compartments=keep,
-        medians=medians,
+        medians=[fitted.axes[marker] for marker in axes] if medians else None,
         n_threads=n_threads,
         progress=progress,
     )
     cells = _rare_cells(rare, gated, dataset, fitted, strategy, spillover) if keep else None
     if cells is not None and panel.car_nk is not None:
         cells = _label_car_positive(cells, panel, fitted)
-    n_without_qc, cells_without_qc = _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads)
+    n_without_qc, cells_without_qc = _without_qc(
+        panel, dataset, spillover, fitted, strategy, rare, keep, partial(apply, n_threads=n_threads)
+    )
     result = FileResult(
         row=planned.row,
         tube=planned.tube,
@@ -131,7 +158,7 @@ def _gate_fitted(planned, panel, dataset, spillover, fitted: FittedGates, n_thre
         cytometer=dataset.keywords.get("$CYT", ""),
         cytometer_serial=dataset.keywords.get("$CYTSN", ""),
         acquired_at=acquisition_time(dataset.keywords),
-        quality=tube_quality(dataset, fitted, spillover, axes, time, cells),
+        quality=tube_quality(dataset, fitted, spillover, axes, time, cells) if drawn else None,
     )
     cuts = {d.name: d.value for d in fitted.decisions if d.value is not None}
     return GatedFile(result, cells, cells_without_qc if cells_without_qc is not None else cells, cuts)
@@ -190,12 +217,12 @@ def _label_car_positive(cells: RareCells, panel: Panel, fitted: FittedGates) -> 
     return replace(cells, labels=positive.astype(np.int64))
 
 
-def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, n_threads):
+def _without_qc(panel, dataset, spillover, fitted, strategy, rare, keep, apply):
     """Counts and rare cells had time QC left nothing out; one more pass, only where it did leave out."""
     opened = without_time_gate(strategy, panel)
     if not fitted.time_removed or opened is None:
         return {}, None
-    gated = apply_gates(dataset, opened, spillover=spillover, compartments=keep, n_threads=n_threads)
+    gated = apply(dataset, opened, spillover=spillover, compartments=keep)
     counts = {name: int(n) for name, n in zip(gated.populations, gated.n_events, strict=True)}
     cells = _rare_cells(rare, gated, dataset, fitted, opened, spillover) if keep else None
     return counts, cells
@@ -222,11 +249,8 @@ def _population_counts(panel, fitted, gated: GatedEvents, markers) -> tuple[Popu
             continue
         parent = fitted.strategy.parent_of(name)
         n = int(gated.n_events[index])
-        medians = {
-            marker: float(value)
-            for marker, value in zip(markers, gated.medians[index], strict=True)
-            if np.isfinite(value)
-        }
+        found = () if gated.medians is None else zip(markers, gated.medians[index], strict=True)
+        medians = {marker: float(value) for marker, value in found if np.isfinite(value)}
         counts.append(
             PopulationCount(
                 population=name,

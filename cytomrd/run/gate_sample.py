@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cytomrd import __version__
 from cytomrd.panel import Panel
 from cytomrd.run.blanks import instrument_of
+from cytomrd.run.borrowing import Borrowed, evidence_of
 from cytomrd.run.car_nk_sample import SubjectControl
 from cytomrd.run.gate_draws import spillover_files
 from cytomrd.run.gate_file import GatedFile, gate_file
@@ -19,9 +20,19 @@ from cytomrd.run.plan import PlannedFile, PlannedSample
 from cytomrd.run.records import read_record, write_record
 from cytomrd.run.results import write_sample_files
 from cytomrd.run.sealed import SealedSample, file_sha256, seal_sample
+from cytomrd.run.series_scales import SeriesScales
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["RESULT_FILES", "GatedSample", "SampleJob", "content_of", "gate_sample", "made_from", "read_gated"]
+__all__ = [
+    "RESULT_FILES",
+    "GatedSample",
+    "SampleJob",
+    "content_of",
+    "described",
+    "gate_sample",
+    "made_from",
+    "read_gated",
+]
 
 RESULT_FILES = "results"
 
@@ -37,7 +48,10 @@ class GatedSample:
 
 @dataclass(frozen=True, eq=False)
 class SampleJob:
-    """What a worker is told: the sample, how to gate it, the control of its subject, and where to seal it."""
+    """What a worker is told: the sample, how to gate it, what others lend to it, and where to seal it.
+
+    ``scales`` are those of first visits, by their file.
+    """
 
     sample: PlannedSample
     panel: Panel
@@ -45,6 +59,8 @@ class SampleJob:
     folder: Path
     store: Path
     control: SubjectControl | None = None
+    scales: Mapping[str, SeriesScales] = field(default_factory=dict)
+    borrowed: Borrowed = field(default_factory=dict)
     n_threads: int = 1
 
 
@@ -58,9 +74,11 @@ def gate_sample(job: SampleJob) -> SealedSample:
         files = label_cells(files, clones)
     sample = GatedSample(files, clones, job.control)
     contents = {f.row.file: f.sha256 for f in files} | dict(job.control.contents if job.control is not None else {})
+    contents |= {s.file: s.sha256 for s in job.scales.values() if s.sha256}
     read = {job.folder / name: sha256 for name, sha256 in contents.items()}
     origin = made_from(job.sample, job.panel, job.settings, job.folder, lambda p: read.get(p) or content_of(p))
-    return seal_sample(job.store, job.sample.sample_id, origin, lambda folder: _write(job.sample, sample, folder))
+    origin |= {"borrowed": described(job.borrowed)}
+    return seal_sample(job.store, job.sample.sample_id, origin, lambda folder: _write(job, sample, folder))
 
 
 def _gate_tubes(job: SampleJob) -> list[GatedFile]:
@@ -71,8 +89,18 @@ def _gate_tubes(job: SampleJob) -> list[GatedFile]:
     side_by_side = min(n_tubes, job.n_threads)
 
     def gate(file: PlannedFile) -> GatedFile:
+        first = job.sample.first_visit.get(file.row.file)
         n_threads = max(1, job.n_threads // side_by_side)
-        return gate_file(file, job.panel, job.settings, job.folder, controls=controls, n_threads=n_threads)
+        return gate_file(
+            file,
+            job.panel,
+            job.settings,
+            job.folder,
+            controls=controls,
+            borrowed=job.borrowed.get(file.row.file),
+            series=job.scales[first.row.file] if first is not None else None,
+            n_threads=n_threads,
+        )
 
     if side_by_side == 1:
         return [gate(file) for file in job.sample.files]
@@ -80,14 +108,15 @@ def _gate_tubes(job: SampleJob) -> list[GatedFile]:
         return list(threads.map(gate, job.sample.files))
 
 
-def _write(planned: PlannedSample, sample: GatedSample, folder: Path) -> Mapping[str, Mapping[str, object]]:
+def _write(job: SampleJob, sample: GatedSample, folder: Path) -> dict[str, dict]:
     write_record(sample, folder)
     results = folder / RESULT_FILES
     results.mkdir()
-    write_sample_files(planned.sample_id, sample.files, results)
+    write_sample_files(job.sample.sample_id, sample.files, results)
+    summary = {"cuts": {f.row.file: evidence_of(f, job.panel) for f in sample.files}}
     if sample.clones is None:
-        return {}
-    return {
+        return summary
+    return summary | {
         "n_nucleated": sample.clones.n_nucleated,
         "n_clonal": sample.clones.n_clonal,
         "about": {"instrument": instrument_of(sample.files), "held": any(f.qc.held for f in sample.files)},
@@ -102,9 +131,9 @@ def read_gated(sealed: SealedSample) -> GatedSample:
 def made_from(
     sample: PlannedSample, panel: Panel, settings: RunSettings, folder: Path, sha256_of: Callable[[Path], str]
 ) -> dict[str, object]:
-    """All that decides what gating finds in a sample; what the samplesheet says of the specimen is not among it.
+    """All that decides what gating finds in a sample by itself, without what it borrows from others.
 
-    ``sha256_of`` gives the content of a file.
+    What the samplesheet says of the specimen is not among it. ``sha256_of`` gives the content of a file.
     """
     gating = settings.model_dump(exclude={"lob_events", "spillover"})
     matrix = spillover_files(settings, folder)
@@ -116,7 +145,14 @@ def made_from(
         "controls": [
             {"file": f.row.file, "role": f.row.role, "sha256": sha256_of(f.path)} for f in sample.controls
         ],
+        "scales": [{"file": f.row.file, "sha256": sha256_of(f.path)} for f in sample.first_visit.values()],
+        "borrowed": {},
     }  # fmt: skip
+
+
+def described(borrowed: Borrowed) -> dict[str, dict]:
+    """What a sample borrows, as its origin says it."""
+    return {file: {name: asdict(cut) for name, cut in cuts.items()} for file, cuts in borrowed.items()}
 
 
 def content_of(path: Path) -> str:

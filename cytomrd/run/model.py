@@ -13,9 +13,8 @@ from cytomrd.fcs.findings import Finding
 from cytomrd.gating.fit import CutDecision
 from cytomrd.gating.gates import GatingStrategy
 from cytomrd.mrd.clonality import CloneCalls
-from cytomrd.mrd.gate_error import GateError95, interval_with_gates
+from cytomrd.mrd.gate_error import GateError95, interval_of_chain
 from cytomrd.mrd.hemodilution import HemodilutionResult
-from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.mrd.quantify import MrdResult
 from cytomrd.mrd.tracking import CloneTrack
 from cytomrd.panel import Panel
@@ -236,17 +235,15 @@ class SampleResult:
 
     @property
     def interval_with_gates(self) -> tuple[float, float] | None:
-        """The 95 % interval of MRD with counting and moved gates; None where either is not known.
+        """The 95 % interval of MRD by the whole chain; None where it is not known.
 
-        Cells called neither normal nor clonal may be either: its upper end is that of a count with all of them.
+        See :func:`cytomrd.mrd.gate_error.interval_of_chain`.
         """
         mrd = self.mrd
         if mrd is None or mrd.mrd_fraction is None or self.gate_error is None:
             return None
-        high = mrd.ci_high
-        if mrd.n_indeterminate_pc:
-            high = clopper_pearson(mrd.n_clonal_pc + mrd.n_indeterminate_pc, mrd.n_nucleated)[1]
-        return interval_with_gates(mrd.mrd_fraction, mrd.ci_low, high, self.gate_error.sd)
+        unsure = self.clones.count_sd if self.clones is not None else 0.0
+        return interval_of_chain(mrd, self.gate_error.sd, unsure)
 
 
 @dataclass(frozen=True, eq=False)

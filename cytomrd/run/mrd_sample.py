@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +17,11 @@ from cytomrd.run.gate_file import GatedFile
 from cytomrd.run.model import FileResult, SampleResult
 from cytomrd.run.settings import RunSettings
 
-__all__ = ["ClonesOfSample", "call_sample", "finish_mrd", "label_cells"]
+__all__ = ["Caller", "ClonesOfSample", "call_sample", "finish_mrd", "label_cells", "tube_cells"]
 
 CELL_ROLES = ("gate", "aberrancy", "light_chain")
+# What calls the plasma cells of all tubes, as :func:`cytomrd.mrd.clonality.call_clones` does.
+Caller = Callable[..., CloneCalls]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +50,22 @@ class ClonesOfSample:
         )
 
 
-def call_sample(files: Sequence[GatedFile], panel: Panel, settings: RunSettings) -> ClonesOfSample:
+def call_sample(
+    files: Sequence[GatedFile], panel: Panel, settings: RunSettings, *, call: Caller = call_clones
+) -> ClonesOfSample:
     """Call the plasma cells of all tubes together; once more without time QC where it left something out."""
     nucleated = {f.result.tube: f.result.count(panel.mrd.nucleated) for f in files}
-    calls = _call(files, panel, settings, without_qc=False)
+
+    def called(*, without_qc: bool) -> CloneCalls:
+        cells = [tube_cells(f, panel, without_qc=without_qc) for f in files]
+        return call(cells, panel.mrd, random_state=settings.random_state)
+
+    calls = called(without_qc=False)
     if not any(f.result.n_without_qc for f in files):
         fraction = _fraction(calls, nucleated)
     else:
         every = {f.result.tube: f.result.n_without_qc.get(panel.mrd.nucleated, nucleated[f.result.tube]) for f in files}
-        fraction = _fraction(_call(files, panel, settings, without_qc=True), every)
+        fraction = _fraction(called(without_qc=True), every)
     return ClonesOfSample(calls, nucleated, fraction, _moved(files, panel, calls, nucleated))
 
 
@@ -68,7 +77,7 @@ def _moved(
         return None
     tubes = []
     for file, labels in zip(files, calls.labels, strict=True):
-        draws, cells = file.draws, _tube_cells(file, panel, without_qc=False)
+        draws, cells = file.draws, tube_cells(file, panel)
         columns = [draws.markers.index(m) for m in cells.markers]
         is_known = np.isin(draws.events, file.rare.events)
         moved = np.zeros(len(draws.events), dtype=np.int64)
@@ -79,12 +88,8 @@ def _moved(
     return count_moved(tubes)
 
 
-def _call(files: Sequence[GatedFile], panel: Panel, settings: RunSettings, *, without_qc: bool) -> CloneCalls:
-    tubes = [_tube_cells(f, panel, without_qc=without_qc) for f in files]
-    return call_clones(tubes, panel.mrd, random_state=settings.random_state)
-
-
-def _tube_cells(file: GatedFile, panel: Panel, *, without_qc: bool) -> TubeCells:
+def tube_cells(file: GatedFile, panel: Panel, *, without_qc: bool = False) -> TubeCells:
+    """What the calls look at of one tube: its rare cells on the markers that tell them apart, and their cuts."""
     cells = file.rare_without_qc if without_qc else file.rare
     channels = panel.tube(file.result.tube).channels
     wanted = [c.marker for c in channels if c.role in CELL_ROLES and c.marker in cells.markers]

@@ -6,7 +6,7 @@ Nothing is computed here but headers; ``cytomrd gate --dry-run`` shows this and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytomrd.errors import CytomrdError, PanelError, RunError
@@ -14,17 +14,34 @@ from cytomrd.fcs.dataset import open_fcs
 from cytomrd.panel import Panel
 from cytomrd.panel.library import list_panels, read_panel
 from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
+from cytomrd.run.tracking import visit_order
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
-__all__ = ["PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
+__all__ = [
+    "SERIES_ROLES",
+    "PlannedFile",
+    "PlannedSample",
+    "RunPlan",
+    "check_run_folder",
+    "is_control_of",
+    "list_rows",
+    "plan_rows",
+    "plan_run",
+    "rows_to_files",
+]
 
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
+SERIES_ROLES = ("sample", "pre_infusion", "negative")
+"""Roles of a subject's own specimens, stained in full."""
 SKIPPED_ROLES = ("single_stain", "unstained")
 
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated."""
+    """One tube: its samplesheet row, and how its channels fit the panel. ``error`` says why it cannot be gated.
+
+    ``instrument`` is the cytometer with its serial number, as far as the file names them.
+    """
 
     row: SampleRow
     path: Path
@@ -34,16 +51,21 @@ class PlannedFile:
     n_events: int = 0
     n_channels: int = 0
     error: str | None = None
+    instrument: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedSample:
-    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold."""
+    """A specimen and its tubes. ``controls`` are the subject's files that can set the CAR threshold.
+
+    ``first_visit`` is, by file, for each later tube of a subject's series the one that began it and gives its scales.
+    """
 
     sample_id: str
     assay: str
     files: tuple[PlannedFile, ...]
     controls: tuple[PlannedFile, ...] = ()
+    first_visit: Mapping[str, PlannedFile] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
@@ -84,19 +106,45 @@ def plan_run(folder: str | Path, *, strict: bool = False, exclude: Path | None =
         If the folder does not exist or holds no FCS file.
     """
     folder = Path(folder)
+    rows, notes = list_rows(folder, exclude=exclude)
+    if not rows:
+        raise RunError(f"no FCS file (*.fcs, *.lmd) in {folder}; `cytomrd demo {folder}` writes an example run")
+    return plan_rows(folder, rows, notes, strict=strict)
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse what is no folder."""
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder; give the folder that holds the FCS files")
-    notes: list[str] = []
+
+
+def list_rows(
+    folder: Path, *, exclude: Path | None = None, missing_ok: bool = False
+) -> tuple[tuple[SampleRow, ...], tuple[str, ...]]:
+    """Rows of the samplesheet, or one for each FCS file where there is none, and notes on them.
+
+    ``missing_ok`` lets the sheet name files that are not there yet.
+
+    Raises
+    ------
+    SamplesheetError, RunError
+        As :func:`plan_run`.
+    """
+    check_run_folder(folder)
     if (folder / SAMPLESHEET_NAME).exists():
-        sheet = load_samplesheet(folder)
-        rows = sheet.rows
-        notes += sheet.notes
-    else:
-        rows = _assumed_rows(folder, exclude)
-        notes.append(
-            f"no {SAMPLESHEET_NAME}: each file was taken as a sample of its own and its panel recognised from the "
-            f"markers; `cytomrd samplesheet {folder}` writes a draft to edit"
-        )
+        sheet = load_samplesheet(folder, missing_ok=missing_ok)
+        return sheet.rows, sheet.notes
+    note = (
+        f"no {SAMPLESHEET_NAME}: each file was taken as a sample of its own and its panel recognised from the "
+        f"markers; `cytomrd samplesheet {folder}` writes a draft to edit"
+    )
+    names = _fcs_files(folder, exclude)
+    return tuple(SampleRow(file=name, sample_id=Path(name).stem, row=0) for name in names), (note,)
+
+
+def plan_rows(folder: Path, rows: Sequence[SampleRow], notes: Sequence[str], *, strict: bool = False) -> RunPlan:
+    """The plan of some rows; a file that cannot be gated says why and stops no other."""
+    notes = list(notes)
     panels: dict[str, Panel] = {}
     files = [_plan_file(folder, row, panels, strict) for row in rows if row.role not in SKIPPED_ROLES]
     skipped = [row.file for row in rows if row.role in SKIPPED_ROLES]
@@ -119,13 +167,6 @@ def _fcs_files(folder: Path, exclude: Path | None) -> list[str]:
     return [n for n in find_fcs_files(folder) if inside is None or inside not in (folder / n).resolve().parents]
 
 
-def _assumed_rows(folder: Path, exclude: Path | None) -> tuple[SampleRow, ...]:
-    names = _fcs_files(folder, exclude)
-    if not names:
-        raise RunError(f"no FCS file (*.fcs, *.lmd) in {folder}; `cytomrd demo {folder}` writes an example run")
-    return tuple(SampleRow(file=name, sample_id=Path(name).stem, row=0) for name in names)
-
-
 def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: bool) -> PlannedFile:
     path = folder / row.file
     try:
@@ -140,7 +181,9 @@ def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: b
             panel, tube, match = recognise_panel(candidates, dataset.detectors, dataset.markers)
     except (CytomrdError, OSError) as error:
         return PlannedFile(row, path, error=f"{type(error).__name__}: {error}")
-    return PlannedFile(row, path, panel.id, tube.id, match, dataset.n_events, dataset.n_channels)
+    instrument = " ".join(filter(None, (dataset.keywords.get(key, "") for key in ("$CYT", "$CYTSN"))))
+    size = {"n_events": dataset.n_events, "n_channels": dataset.n_channels}
+    return PlannedFile(row, path, panel.id, tube.id, match, **size, instrument=instrument)
 
 
 def _panel(folder: Path, name: str, panels: dict[str, Panel]) -> Panel:
@@ -173,19 +216,35 @@ def _group(files: list[PlannedFile], panels: Mapping[str, Panel]) -> tuple[Plann
             tubes = [replace(f, error=f.error or why) for f in tubes]
         assay = panels[used[0]].assay if used else "phenotype"
         controls = _controls(tubes[0], used[0], files) if assay == "car_nk" else ()
-        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls))
+        first = {tube.row.file: of for tube in tubes if (of := _first_visit(tube, files)) is not None}
+        samples.append(PlannedSample(sample_id, assay, tuple(tubes), controls, first))
     return tuple(samples)
 
 
 def _controls(of: PlannedFile, panel_id: str, files: list[PlannedFile]) -> tuple[PlannedFile, ...]:
     """The files that can set the CAR threshold: the subject's own pre-infusion sample, then FMO, then isotype."""
     subject = of.row.subject_id
-    usable = [
-        f
-        for f in files
-        if f.row.role in CONTROL_ROLES
-        and f.panel_id == panel_id
-        and f.match is not None
-        and (f.row.role != "pre_infusion" or (subject and f.row.subject_id == subject))
-    ]
+    usable = [f for f in files if is_control_of(f.row, of.row) and f.panel_id == panel_id and f.match is not None]
     return tuple(sorted(usable, key=lambda f: (CONTROL_ROLES.index(f.row.role), f.row.subject_id != subject)))
+
+
+def _first_visit(of: PlannedFile, files: list[PlannedFile]) -> PlannedFile | None:
+    """The file that begins a tube's series: of its subject, panel, tube and instrument; None where it is the first.
+
+    Where the time of two visits is not known, the samplesheet orders them.
+    """
+
+    def kind(file: PlannedFile) -> tuple:
+        return file.row.subject_id, file.panel_id, file.tube, file.instrument
+
+    if not of.row.subject_id or of.match is None or of.row.role not in SERIES_ROLES:
+        return None
+    series = [f for f in files if f.match is not None and f.row.role in SERIES_ROLES and kind(f) == kind(of)]
+    first = min(series, key=lambda f: (visit_order(f.row), f.row.row))
+    return None if first is of or first.row.sample_id == of.row.sample_id else first
+
+
+def is_control_of(row: SampleRow, other: SampleRow) -> bool:
+    """Whether the file of ``row`` can set the CAR threshold of ``other``'s, if both are of one panel."""
+    own = bool(other.subject_id) and row.subject_id == other.subject_id
+    return row.role in CONTROL_ROLES and (row.role != "pre_infusion" or own)

@@ -24,7 +24,16 @@ from cytomrd.panel import Panel, PopulationSpec, TubeSpec
 from cytomrd.preprocess.transforms import Linear
 from cytomrd.run.model import GatePlot, PlotAxis, RareCells, TimePlot
 
-__all__ = ["PlotRequest", "gate_plots", "plot_axes", "plot_requests", "time_axis", "time_plot", "time_request"]
+__all__ = [
+    "PlotRequest",
+    "gate_outlines",
+    "gate_plots",
+    "plot_axes",
+    "plot_requests",
+    "time_axis",
+    "time_plot",
+    "time_request",
+]
 
 N_BINS = 128
 N_TIME_BINS = 200
@@ -137,7 +146,7 @@ def gate_plots(
                 x=x,
                 y=y,
                 counts=histogram.counts,
-                outlines=tuple(_outlines(strategy.gate(spec.name), strategy, x, y)),
+                outlines=tuple(gate_outlines(strategy.gate(spec.name), strategy, x, y)),
                 bands=tuple(_bands(spec, fitted, x, y)),
                 n_parent=n_parent,
                 n_population=gated.count(spec.name),
@@ -147,11 +156,11 @@ def gate_plots(
     return tuple(plots)
 
 
-def _outlines(gate: Gate, strategy: GatingStrategy, x: PlotAxis, y: PlotAxis) -> list[np.ndarray]:
+def gate_outlines(gate: Gate, strategy: GatingStrategy, x: PlotAxis, y: PlotAxis) -> list[np.ndarray]:
     """A gate's outlines on two axes; a gate on other axes has none to draw."""
     if isinstance(gate, BooleanGate):
         operands = [strategy.gate(o.name) for o in gate.operands if o.name in {g.name for g in strategy.gates}]
-        return [outline for operand in operands for outline in _outlines(operand, strategy, x, y)]
+        return [outline for operand in operands for outline in gate_outlines(operand, strategy, x, y)]
     if not hasattr(gate, "dimensions"):
         return []
     position = {d.channel: i for i, d in enumerate(gate.dimensions) if isinstance(d, Dimension)}

@@ -99,7 +99,7 @@ def _mrd_row(sample: SampleResult) -> dict[str, object]:
         "n_alike_earlier": sample.track.n_alike if sample.track is not None else None,
         "n_removed_by_qc": sum(f.qc.n_removed_by_time for f in sample.files),
         "mrd_fraction_without_qc": sample.mrd_fraction_without_qc,
-        "flags": ";".join(sample.flags),
+        "flags": _joined(sample.flags),
         "panel": first.panel_id,
         "panel_version": first.panel_version,
         "tubes": ";".join(f.tube for f in sample.files),
@@ -121,10 +121,15 @@ def _gate_columns(sample: SampleResult) -> dict[str, object]:
     return {"mrd_low_with_gates": low, "mrd_high_with_gates": high, "mrd_sd_gates": sd}
 
 
+def _joined(flags: Sequence[str]) -> str:
+    """Flags in one cell; a semicolon of their own words would part them."""
+    return ";".join(flag.replace(";", ",") for flag in flags)
+
+
 def _car_nk_row(sample: SampleResult) -> dict[str, object]:
     result = sample.car_nk
     named = {c.name: getattr(result, c.name) for c in schema.CAR_NK if hasattr(result, c.name)}
-    return {**named, **_who(sample), "matrix": sample.rows[0].matrix, "flags": ";".join(sample.flags)}
+    return {**named, **_who(sample), "matrix": sample.rows[0].matrix, "flags": _joined(sample.flags)}
 
 
 def _population_rows(run: RunResult) -> tuple[list[dict[str, object]], tuple[Column, ...]]:

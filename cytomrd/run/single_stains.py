@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cytomrd.errors import CompensationError, CytomrdError, RunError
+from cytomrd.errors import CompensationError, CytomrdError, GateError, RunError
 from cytomrd.fcs.channels import Channel
 from cytomrd.fcs.dataset import FcsDataset, open_fcs
+from cytomrd.gating.fit.singlets import find_singlets
 from cytomrd.panel.names import canonical, pulse_of, scatter_signal
 from cytomrd.preprocess.positives import brightest_detector
 from cytomrd.preprocess.stain_tube import StainTube
@@ -22,6 +23,7 @@ __all__ = ["ControlFile", "ControlPlan", "matrix_detectors", "plan_controls", "r
 # What instruments record beside light.
 _NO_LIGHT = {"time", "event", "event count", "event number", "event length", "pulse width", "width", "tof", "flags"}
 _TUBE_KEYWORDS = ("TUBE NAME", "$SMNO", "SAMPLE ID", "$CELLS", "$SRC", "$FIL")
+MAX_DOUBLETS = 0.5
 _SETTINGS = (("V", "voltage"), ("G", "gain"), ("E", "amplification"))
 
 
@@ -102,7 +104,10 @@ def plan_controls(folder: str | Path, *, spectral: bool = False, strict: bool = 
 def read_stain_tube(
     dataset: FcsDataset, detectors: Sequence[str], scatter: Sequence[str], *, name: str, stain: str, detector: str
 ) -> StainTube:
-    """Events of a control, linear: log amplifiers and gains are undone.
+    """Single cells of a control, linear: log amplifiers and gains are undone.
+
+    Doublets are left out where the file has two pulse measures of a scatter signal: two cells in a pulse have the
+    autofluorescence of both, and may be a stained and an unstained one.
 
     Parameters
     ----------
@@ -118,7 +123,45 @@ def read_stain_tube(
     steps = np.array([np.log(10.0) * channel[d].decades / channel[d].range for d in detectors])
     values = dataset.read_events(detectors)
     beside = dataset.read_events(scatter) if scatter else np.empty((len(values), 0))
-    return StainTube(name, values, beside, stain, detector, *tops, steps)
+    single, notes = _single_cells(dataset)
+    return StainTube(name, values[single], beside[single], stain, detector, *tops, steps, notes)
+
+
+def _single_cells(dataset: FcsDataset) -> tuple[np.ndarray | slice, tuple[str, ...]]:
+    """Which events are single cells, and what to say of it; all of them where no two pulse measures tell."""
+    pair = _pulse_pair(dataset)
+    if pair is None:
+        return slice(None), ()
+    channel = dict(zip(dataset.detectors, dataset.channels, strict=True))
+    area, other = (dataset.read_events((name,))[:, 0] / _top(channel[name]) for name in pair)
+    doublets = "above" if _pulse(channel[pair[1]]) == "W" else "below"
+    try:
+        single = find_singlets(area, other, doublets=doublets)
+    except GateError as error:
+        return slice(None), (f"doublets were not looked for: {error}",)
+    share = 1.0 - float(single.mean())
+    if share > MAX_DOUBLETS:
+        why = f"{share:.0%} of the events would be doublets by {' and '.join(pair)}: none was left out, look at the two"
+        return slice(None), (why,)
+    return single, (f"{share:.1%} of the events are doublets by {' and '.join(pair)} and were left out",)
+
+
+def _pulse_pair(dataset: FcsDataset) -> tuple[str, str] | None:
+    """Area and height of forward scatter, else of side scatter, else area and width; linear, and of one laser."""
+    measures: dict[tuple[str, str], dict[str, str]] = {}
+    for channel in dataset.channels:
+        said = scatter_signal(channel.detector) or scatter_signal(channel.marker)
+        if said and said[2] != "log" and channel.decades == 0:
+            measures.setdefault((said[0], said[3]), {}).setdefault(said[1], channel.detector)
+    for other in ("H", "W"):
+        for key in sorted(measures):
+            if {"A", other} <= measures[key].keys():
+                return measures[key]["A"], measures[key][other]
+    return None
+
+
+def _pulse(channel: Channel) -> str:
+    return (scatter_signal(channel.detector) or scatter_signal(channel.marker))[1]
 
 
 def _top(channel: Channel) -> float:

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import cytomrd as cm
 from cytomrd.car_nk.absolute import DualPlatform, SinglePlatform, Volumetric, volume_ul_from_keyword
 from cytomrd.errors import QuantificationError
+from cytomrd.gating.apply import apply_gates
+from cytomrd.gating.flowjo import read_flowjo_workspace
 
 NOON = datetime(2024, 5, 2, 12)
 
@@ -98,6 +101,16 @@ def test_volumetric_and_its_keyword():
     assert volume_ul_from_keyword("30500") == pytest.approx(30.5)
     assert volume_ul_from_keyword(30.5, unit="uL") == 30.5
     assert Volumetric(0).concentration().per_event_per_ul is None
+
+
+def test_leukocytes_per_ul_of_a_published_file_from_its_own_volume(shared_data):
+    folder, name = shared_data / "flowjo-aurora", "CellCounts4L-NY071-1.fcs"
+    dataset = cm.open_fcs(folder / name)
+    gates = read_flowjo_workspace(folder / "CellCounts.wsp", folder / name).strategy
+    keywords = dataset.keywords
+    volume = volume_ul_from_keyword(keywords["$VOL"], cytometer=keywords["$CYT"])
+    n_leukocytes = apply_gates(dataset, gates).count("CD45+")
+    assert n_leukocytes * Volumetric(volume).concentration().per_event_per_ul == pytest.approx(71.9, rel=0.01)
 
 
 @pytest.mark.parametrize("vol", ["", "none", "0", "-3", "nan", "30.5"])

@@ -29,7 +29,9 @@ def test_order_of_controls():
     assert choose_background(every, spec).source.startswith("pre-infusion sample")
     assert choose_background(every, spec).between_cv == pytest.approx(0.24)
     del every["pre_infusion"]
-    assert choose_background(every, spec).source.startswith("FMO")
+    fmo = choose_background(every, spec)
+    assert fmo.source == "FMO control (2 of 200 NK cells), usual 0.25 % of the reagent added"
+    assert fmo.fraction == pytest.approx(0.01 + 0.0025)
     every["fmo"] = (0, 0)
     assert choose_background(every, spec).source.startswith("isotype")
     reference = choose_background({}, spec)
@@ -222,3 +224,15 @@ def test_a_background_that_is_a_little_higher_than_in_the_control_is_not_measure
     result = quantify_car_nk(80_000, 5_410, 154, background=background, spec=spec)
     assert result.status == "BELOW_LLOQ"
     assert result.ci_low < 19 / 5_410 < result.ci_high
+
+
+def test_what_an_fmo_cannot_show_is_not_measured_as_car():
+    """79 of 19,605 NK cells of a sample without CAR, 60 of them stained by the reagent; 4 of 3,514 in the FMO."""
+    spec = CarNkSpec(usual_background=(0.0013, 0.0037))
+    result = quantify_car_nk(
+        80_000, 19_605, 79, background=choose_background({"fmo": (4, 3_514)}, spec), absolute=BEADS, spec=spec
+    )
+    assert result.status == "BELOW_LOD"
+    # As of a control that does hold the reagent, this would be a number.
+    pre = choose_background({"pre_infusion": (4, 3_514)}, spec)
+    assert quantify_car_nk(80_000, 19_605, 79, background=pre, absolute=BEADS, spec=spec).status != "BELOW_LOD"

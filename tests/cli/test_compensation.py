@@ -278,3 +278,36 @@ def test_the_lsrii_set_is_recognised_by_its_names(shared_data):
         truth = {row["name"]: row["channel"] for row in csv.DictReader(file)}
     assert [c.name for c in plan.unstained] == [n for n, c in truth.items() if c == "Unstained"]
     assert {c.name: c.detector for c in plan.stains} == {n: c for n, c in truth.items() if c != "Unstained"}
+
+
+def test_doublets_of_stained_and_unstained_cells_are_left_out(tmp_path):
+    """Two cells in a pulse have the light of both: where the partner is bright of itself, a slope is not the dye's."""
+    law = replace(BEADS, kinds=((1.0, 60_000, 20_000, 80.0),), stained=0.4, spread=0.4)
+    rows = [("blank.fcs", "c0", "unstained", "")]
+    fits = {}
+    for pulses in (("FSC-A", "FSC-H"), ("FSC-A",)):
+        folder = tmp_path / "_".join(pulses)
+        folder.mkdir()
+        for own in (None, 0, 1):
+            tube = draw_tube(law, own, 6_000, seed=3)
+            rng = np.random.default_rng([9, own or 7])
+            height, n = tube.scatter[:, 0] * rng.lognormal(0, 0.02, 6_000), 900
+            tube.scatter[:n, 0] *= 2.0
+            tube.values[:n] += 4_000.0 * np.abs(rng.normal(1.0, 0.3, (n, 1))) * (np.arange(len(DETECTORS)) < 3)
+            events = np.column_stack([tube.scatter[:, 0], height, tube.scatter[:, 1], tube.values])
+            names = ("FSC-A", "FSC-H", "SSC-A", *DETECTORS)
+            keep = [i for i, name in enumerate(names) if not name.startswith("FSC") or name in pulses]
+            file = "blank.fcs" if own is None else f"t{own}.fcs"
+            cm.write_fcs(folder / file, events[:, keep], [names[i] for i in keep])
+            if own is not None and len(rows) < 3:
+                rows.append((file, f"c{own + 1}", "single_stain", DETECTORS[own]))
+        write_sheet(folder, rows)
+        result = CliRunner().invoke(cytomrd, ["compensation", str(folder)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        fits[pulses] = fit_compensation(folder)
+    gated, whole = fits["FSC-A", "FSC-H"], fits["FSC-A",]
+    for fit in gated.fit.stains:
+        assert any("15.0% of the events are doublets by FSC-A and FSC-H" in note for note in fit.notes)
+    wrong = [np.abs(f.fit.spillover.matrix[:2, :4] - TRUE[:2, :4]).max() for f in (gated, whole)]
+    assert wrong[0] < 0.02
+    assert wrong[0] < wrong[1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from cytomrd.errors import QuantificationError
-from cytomrd.mrd.gate_error import MovedTube, count_moved, interval_with_gates, label_newcomers
+from cytomrd.mrd.gate_error import MovedTube, count_moved, interval_of_chain, interval_with_gates, label_newcomers
 from cytomrd.mrd.limits import clopper_pearson
 
 
@@ -50,3 +52,23 @@ def test_the_interval_covers_where_counting_and_gates_both_vary():
         low, high = interval_with_gates(k / n, *clopper_pearson(int(k), n), sd * k / n)
         covered += low <= true <= high
     assert covered / 2_000 == pytest.approx(0.95, abs=0.02)
+
+
+def chain_result(n_clonal, n_indeterminate=0, n=1_000_000):
+    low, high = clopper_pearson(n_clonal, n)
+    return SimpleNamespace(
+        mrd_fraction=n_clonal / n, ci_low=low, ci_high=high, n_clonal_pc=n_clonal, n_indeterminate_pc=n_indeterminate,
+        n_nucleated=n, threshold_events=20,
+    )  # fmt: skip
+
+
+def test_unsure_cells_widen_the_interval_of_the_chain():
+    mrd = chain_result(100)
+    sure, unsure = (interval_of_chain(mrd, 0.0, sd) for sd in (0.0, 10.0))
+    assert unsure[0] < sure[0] < mrd.ci_low
+    assert unsure[1] > sure[1] > mrd.ci_high
+
+
+def test_below_the_threshold_as_much_may_have_been_missed():
+    assert interval_of_chain(chain_result(0), 0.0, 0.0) == pytest.approx((0.0, clopper_pearson(19, 1_000_000)[1]))
+    assert interval_of_chain(chain_result(0, 40), 0.0, 0.0) == pytest.approx((0.0, clopper_pearson(40, 1_000_000)[1]))

@@ -276,7 +276,8 @@ def lsrii(shared_data):
 def test_lsrii_reference(lsrii, detector):
     reference, _, _, fit = lsrii
     row = reference.detectors.index(detector)
-    assert np.abs(fit.spillover.matrix[row] - reference.matrix[row]).max() < 0.02
+    # A dye gives no less than no light: three published coefficients of Alexa Fluor 700 lie below 0.
+    assert np.abs(fit.spillover.matrix[row] - np.maximum(reference.matrix[row], 0.0)).max() < 0.02
 
 
 @pytest.mark.parametrize("detector", ["7-AAD-A", "APC-Cy7-A"])

@@ -15,7 +15,7 @@ import cytomrd as cm
 from cytomrd.cli.main import cytomrd
 from cytomrd.gating.apply import apply_gates
 from cytomrd.gating.perturb import draw_cuts, draw_spillover, loosened, with_cuts
-from cytomrd.mrd.gate_error import GateError95
+from cytomrd.mrd.gate_error import RECOVERY_SD, GateError95, interval_with_gates
 from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.run.gate_draws import draw_gates, spillover_sd
 from cytomrd.run.model import SampleResult
@@ -118,7 +118,7 @@ def test_a_run_tells_the_interval_with_gates(tmp_path):
         with (tmp_path / "results" / "mrd.csv").open(newline="") as file:
             (rows[draws],) = csv.DictReader(file)
         page = (tmp_path / "results" / "report.html").read_text("utf-8")
-        assert ("MRD with moved gates" in page) == (draws > 0)
+        assert ("MRD by the whole analysis" in page) == (draws > 0)
     moved, still = rows[20], rows[0]
     assert {k: v for k, v in moved.items() if "gates" not in k} == {k: v for k, v in still.items() if "gates" not in k}
     assert still["mrd_low_with_gates"] == still["mrd_sd_gates"] == ""
@@ -130,7 +130,9 @@ def test_a_run_tells_the_interval_with_gates(tmp_path):
 def test_indeterminate_cells_widen_the_upper_end_alone():
     low, high = clopper_pearson(30, 1_000_000)
     mrd = SimpleNamespace(
-        mrd_fraction=3e-5, ci_low=low, ci_high=high, n_clonal_pc=30, n_indeterminate_pc=25, n_nucleated=1_000_000
-    )
+        mrd_fraction=3e-5, ci_low=low, ci_high=high, n_clonal_pc=30, n_indeterminate_pc=25, n_nucleated=1_000_000,
+        threshold_events=20,
+    )  # fmt: skip
     sample = SampleResult("BM", (), "mrd", "done", mrd=mrd, gate_error=GateError95(20, 0.0, 30, 30))
-    assert sample.interval_with_gates == pytest.approx((low, clopper_pearson(55, 1_000_000)[1]))
+    expected = interval_with_gates(3e-5, low, clopper_pearson(55, 1_000_000)[1], RECOVERY_SD * 3e-5)
+    assert sample.interval_with_gates == pytest.approx(expected)

@@ -17,9 +17,11 @@ from cytomrd.panel import CutSpec
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.transforms import Transform
 
-__all__ = ["control_decision", "fit_control_cut"]
+__all__ = ["control_decision", "fit_control_cut", "negative_peak"]
 
 MIN_CONTROL_EVENTS = 200
+# Places between the negative peak and the threshold at which the control's events are counted.
+N_PLACES = 65
 
 
 def fit_control_cut(
@@ -69,7 +71,7 @@ def fit_control_cut(
     Raises
     ------
     GateError
-        With fewer than 200 events in the population: a tail cannot be read from them.
+        With fewer than 200 events in the population, or none below the threshold: no tail can be read from them.
     """
     marker = next((d.marker for d in fitted.decisions if d.name == cut_name), None)
     if marker is None or marker not in fitted.axes:
@@ -93,6 +95,11 @@ def fit_control_cut(
     ends = _end_of_negatives(cut_name, marker, values, width, transform, random_state)
     if ends is not None and ends[0] < threshold:
         threshold, low, high = ends
+    below = values[values < threshold]
+    if not below.size:
+        raise GateError(f"cut {cut_name!r}: all {n} events of {population!r} in the control have the same value")
+    center, spread = negative_peak(below)
+    places = np.linspace(center, threshold, N_PLACES)
     return ControlCut(
         cut=cut_name,
         value_linear=threshold,
@@ -101,7 +108,16 @@ def fit_control_cut(
         n_events=n,
         n_positive=int((values >= threshold).sum()),
         source=source,
+        center_linear=center,
+        spread_linear=spread,
+        n_above=tuple((n - np.searchsorted(values, places)).tolist()),
     )
+
+
+def negative_peak(values: np.ndarray) -> tuple[float, float]:
+    """Median of values below a threshold, and its distance to their 16th percentile."""
+    low, center = np.quantile(values, (0.1587, 0.5))
+    return float(center), float(center - low)
 
 
 def _quantile_with_interval(values: np.ndarray, quantile: float) -> tuple[float, float, float]:

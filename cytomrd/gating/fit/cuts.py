@@ -8,7 +8,7 @@ look plausible without saying so.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from zlib import crc32
 
@@ -24,6 +24,7 @@ from cytomrd.gating.fit.density import (
     excess_beyond,
     find_valley,
     main_peak,
+    overlap_at,
     valley_positions,
 )
 from cytomrd.panel import CutSpec
@@ -39,6 +40,8 @@ MAX_MISS = 0.04
 MISS_DEPTH = 2.0
 SHALLOW_DEPTH = 1.1
 SHALLOW_SDS = 2.0
+# Beyond these shares of the smaller population on the wrong side of a valley, a reader is told.
+MAX_OVERLAP, MAX_MISSED = 0.08, 0.6
 
 Status = Literal["fitted", "fallback", "fixed", "control", "no_call"]
 
@@ -52,8 +55,8 @@ class CutDecision:
     name, marker
         Of the panel's cut.
     method
-        How the value came about: ``"valley"``, ``"tail"``, ``"mixture"``, ``"quantile"``, ``"control"`` or
-        ``"fixed"``.
+        How the value came about: ``"valley"``, ``"tail"``, ``"mixture"``, ``"quantile"``, ``"control"``,
+        ``"fixed"`` or ``"borrowed"`` (from other samples).
     value, low, high
         The cut and its 95 % bootstrap interval on the transformed scale; None without a call.
     status
@@ -66,6 +69,8 @@ class CutDecision:
         Those on the less populous side of the cut.
     on
         The population that it was fitted on.
+    overlap
+        Of a valley: events that lie on its wrong side, as a share of the smaller population.
     """
 
     name: str
@@ -79,6 +84,7 @@ class CutDecision:
     n_events: int
     n_smaller: int = 0
     on: str = ""
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,11 @@ class ControlCut:
         Control events of the population, and how many of them lie at or above the threshold.
     source
         Which control: its file and role.
+    center_linear, spread_linear
+        Median of the control's events below the threshold, and its distance to their 16th percentile: the side of
+        the negative peak that no positive event reaches. None where they were not measured.
+    n_above
+        Control events at or above places that run from the center to the threshold in equal steps, both included.
     """
 
     cut: str
@@ -104,6 +115,9 @@ class ControlCut:
     n_events: int
     n_positive: int
     source: str = "control"
+    center_linear: float | None = None
+    spread_linear: float | None = None
+    n_above: tuple[int, ...] = ()
 
 
 def fit_cut(
@@ -166,15 +180,31 @@ def fit_cut(
 
 
 def _valley(spec: CutSpec, counts: Counts, rng: np.random.Generator, _ancestors) -> CutDecision:
-    found = _valley_of(spec, counts, rng)
-    if found is None:
+    valley = _find_valley(spec, counts)
+    if valley is None:
         return _no_call(spec, counts, f"no valley between two peaks within {_interval(spec.bounds)}")
-    value, low, high, reason = found
-    return _decision(spec, "valley", value, low, high, "fitted", reason, counts)
+    value, low, high, reason = _described(spec, counts, valley, rng)
+    overlap, why = overlap_at(counts, valley, value), "the two populations overlap"
+    if (missed := _missed_below(spec, counts, value)) > max(overlap, MAX_MISSED):
+        overlap, why = missed, "more of a second population lies below it than above"
+    if overlap > MAX_OVERLAP:
+        reason += f"; {why}: about {100 * overlap:.0f} % of the smaller one would be on the wrong side"
+    return replace(_decision(spec, "valley", value, low, high, "fitted", reason, counts), overlap=overlap)
+
+
+def _missed_below(spec: CutSpec, counts: Counts, value: float) -> float:
+    """Share of a second population that a valley beyond most of it leaves on the side of the main peak."""
+    peak = main_peak(counts, side=spec.side)
+    found = excess_beyond(counts, peak, side=spec.side) if peak is not None else None
+    sign = 1.0 if spec.side == "upper" else -1.0
+    if found is None or sign * (value - found[0]) <= 0:
+        return 0.0
+    n_beyond = int(counts.bins[sign * (GRID - value) >= 0].sum())
+    return max(0.0, 1.0 - n_beyond / found[1])
 
 
 def _valley_of(spec: CutSpec, counts: Counts, rng: np.random.Generator) -> tuple[float, float, float, str] | None:
-    valley = find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
+    valley = _find_valley(spec, counts)
     return None if valley is None else _described(spec, counts, valley, rng)
 
 
@@ -191,6 +221,10 @@ def _described(spec: CutSpec, counts: Counts, valley: Valley, rng) -> tuple[floa
     if value != valley.position:
         reason += f"; its floor at {valley.position:.3f} is held at the panel's bound {value:g}"
     return value, low, high, reason
+
+
+def _find_valley(spec: CutSpec, counts: Counts) -> Valley | None:
+    return find_valley(counts, spec.bounds) or _valley_beside(spec, counts)
 
 
 def _valley_beside(spec: CutSpec, counts: Counts) -> Valley | None:
@@ -364,7 +398,6 @@ def _no_call(spec: CutSpec, counts: Counts, why: str) -> CutDecision:
 def _decision(spec, method, value, low, high, status, reason, counts) -> CutDecision:
     if value is not None:
         value, low, high = float(value), float(min(low, value)), float(max(high, value))
-    n_above = 0 if value is None else int(counts.bins[value <= GRID].sum())
     return CutDecision(
         name=spec.name,
         marker=spec.marker,
@@ -375,9 +408,15 @@ def _decision(spec, method, value, low, high, status, reason, counts) -> CutDeci
         status=status,
         reason=reason,
         n_events=counts.n_within,
-        n_smaller=min(n_above, counts.n_within - n_above) if value is not None else 0,
+        n_smaller=smaller_side(counts, value) if value is not None else 0,
         on=spec.on,
     )
+
+
+def smaller_side(counts: Counts, value: float) -> int:
+    """Events on the less populous side of a cut."""
+    n_above = int(counts.bins[value <= GRID].sum())
+    return min(n_above, counts.n_within - n_above)
 
 
 def _resampled(counts: Counts, rng: np.random.Generator, n: int = N_BOOTSTRAP) -> np.ndarray:

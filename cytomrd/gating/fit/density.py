@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.stats import norm
 
 __all__ = ["GRID", "Counts", "MainPeak", "Valley", "count_events", "find_valley", "main_peak"]
 
@@ -140,13 +141,7 @@ def main_peak(counts: Counts, *, side: str = "upper", within: tuple[float, float
     density = smooth(counts.bins, bandwidth)
     mode = int(np.argmax(np.where(inside, density, -1.0)))
     position = _summit(density, mode)
-    step = -1 if side == "upper" else 1
-    flank, places = density[mode::step], GRID[mode::step]
-    widths = []
-    for height in (0.85, 0.75, 0.65, 0.55):
-        below = np.flatnonzero(flank < height * density[mode])
-        if below.size:
-            widths.append(abs(places[below[0]] - position) / np.sqrt(-2.0 * np.log(height)))
+    widths = _flank_widths(density, mode, -1 if side == "upper" else 1, position)
     if not widths:
         return None
     sd = np.sqrt(max(np.median(widths) ** 2 - bandwidth**2, STEP**2))
@@ -181,6 +176,41 @@ def excess_beyond(counts: Counts, peak: MainPeak, *, side: str = "upper") -> tup
         return None
     place = float(GRID[beyond[first]])
     return (place if side == "upper" else LOW + HIGH - place), n_excess
+
+
+def overlap_at(counts: Counts, valley: Valley, position: float) -> float:
+    """What share of the smaller population a cut in a valley gets wrong, by the inner flanks of its two peaks.
+
+    A population is taken to go on beyond the cut as a Gaussian whose SD its flank on that side has. Counted are
+    those of the smaller one that lie across, and those of the larger one that lie among them, whichever are more.
+
+    Returns
+    -------
+    Events on the wrong side over the events of the smaller population, 0 or more.
+    """
+    density = smooth(counts.bins, valley.bandwidth)
+    n_right = int(counts.bins[position <= GRID].sum())
+    n_left = counts.n_within - n_right
+    across = []
+    for n, place, step in ((n_left, valley.left, 1), (n_right, valley.right, -1)):
+        top = int(np.argmin(np.abs(GRID - place)))
+        widths = _flank_widths(density, top, step, place)
+        if not widths:
+            return 0.0
+        sd = np.sqrt(max(np.median(widths) ** 2 - valley.bandwidth**2, STEP**2))
+        across.append(n * float(norm.sf(abs(position - place) / sd)))
+    return max(across) / max(1, min(n_left, n_right))
+
+
+def _flank_widths(density: np.ndarray, top: int, step: int, place: float) -> list[float]:
+    """SDs of the Gaussians that fall from a peak as its flank does to some heights, as far as the flank reaches."""
+    flank, places = density[top::step], GRID[top::step]
+    widths = []
+    for height in (0.85, 0.75, 0.65, 0.55):
+        below = np.flatnonzero(flank < height * density[top])
+        if below.size:
+            widths.append(abs(places[below[0]] - place) / np.sqrt(-2.0 * np.log(height)))
+    return widths
 
 
 def density_at(counts: Counts, position: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,7 +32,12 @@ class Axes:
 
 
 def fit_axes(
-    tube: TubeSpec, detector_of: Mapping[str, str], dataset, sample: np.ndarray, spillover: Spillover | None
+    tube: TubeSpec,
+    detector_of: Mapping[str, str],
+    dataset,
+    sample: np.ndarray,
+    spillover: Spillover | None,
+    series: Mapping[str, Transform] | None = None,
 ) -> Axes:
     """Choose each channel's axis and scale.
 
@@ -40,8 +45,8 @@ def fit_axes(
     for events in memory, the power of two that holds every signal channel; it is raised
     where the data exceed it, since a scale must hold its events. Scatter whose gain
     is far from usual is doubled or halved to where panels expect cells. The logicle
-    width comes from the compensated negatives unless the panel gives one. Time stays in
-    its own unit.
+    width comes from the compensated negatives unless the panel gives one, or the series
+    that the sample belongs to. Time stays in its own unit.
 
     Parameters
     ----------
@@ -55,6 +60,8 @@ def fit_axes(
         Array of shape (n_sample, n_channels), scale values.
     spillover
         The matrix to compensate with, or None.
+    series
+        Marker to the scale of the series that the sample belongs to.
 
     Raises
     ------
@@ -91,6 +98,8 @@ def fit_axes(
         values = compensated[:, index] if compensation == FROM_FILE else sample[:, index]
         top = _range(dataset, index) or shared
         transform, note = _scale(spec, top, sample[:, index], values, steps.get(spec.marker[:3], 0))
+        if series and spec.marker in series:
+            transform, note = _of_series(spec, transform, series[spec.marker], note)
         key = _key(spec.marker, transform, transforms)
         transforms[key] = transform
         dimensions[spec.marker] = Dimension(detector, compensation, key)
@@ -116,6 +125,16 @@ def _scale(
     width = wanted.W if wanted.W is not None else logicle_width(values, T=top, M=wanted.M)
     kind = Hyperlog if wanted.kind == "hyperlog" else Logicle
     return kind(T=top, W=width, M=wanted.M, A=wanted.A), note
+
+
+def _of_series(spec: ChannelSpec, own: Transform, shared: Transform, note: str) -> tuple[Transform, str]:
+    """The width of a series on an axis that is otherwise the same; an axis with another top is another scale."""
+    if not isinstance(own, Logicle | Hyperlog) or own == shared:
+        return own, note
+    if isinstance(shared, Logicle | Hyperlog) and replace(own, W=shared.W) == shared:
+        return shared, note
+    other = f"{spec.marker}: its scale ends at {own.T:g} and that of its series at {shared.T:g}: a width of its own"
+    return own, "; ".join(filter(None, (note, other)))
 
 
 def _scatter_steps(tube: TubeSpec, detector_of, dataset, sample: np.ndarray, shared) -> dict[str, int]:

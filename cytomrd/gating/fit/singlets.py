@@ -6,8 +6,9 @@ import numpy as np
 
 from cytomrd.errors import GateError
 from cytomrd.gating.fit.density import count_events, main_peak
+from cytomrd.kernels.gates import points_in_polygon
 
-__all__ = ["fit_singlets"]
+__all__ = ["find_singlets", "fit_singlets"]
 
 MIN_EVENTS = 200
 N_SLICES = 24
@@ -64,6 +65,14 @@ def fit_singlets(
     centre, sd = peak.position - CENTRE + middle, float(np.clip(peak.sd, MIN_SD, MAX_SD))
     at, ridge, spread = _follow(x, log_ratio, centre, sd, side)
     return _band(at, ridge, spread, width, top)
+
+
+def find_singlets(x: np.ndarray, y: np.ndarray, *, width: float = 4.0, doublets: str = "below") -> np.ndarray:
+    """Which events are single cells by the polygon of :func:`fit_singlets`: boolean array of shape (n_events,)."""
+    vertices = np.array(fit_singlets(x, y, width=width, doublets=doublets))
+    member = np.ones(len(x), dtype=np.uint8)
+    points_in_polygon(np.ascontiguousarray(x), np.ascontiguousarray(y), vertices, len(x), member)
+    return member.astype(bool)
 
 
 def _follow(x, log_ratio, centre, sd, side):

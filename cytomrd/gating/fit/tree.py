@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cytomrd.errors import CytomrdError, GateError
+from cytomrd.gating.fit.borrow import BorrowedCut, borrow_cut
 from cytomrd.gating.fit.controls import control_decision
-from cytomrd.gating.fit.cuts import ControlCut, CutDecision, fit_cut
+from cytomrd.gating.fit.cuts import MAX_OVERLAP, ControlCut, CutDecision, fit_cut
 from cytomrd.gating.fit.debris import Stain, fit_cells
-from cytomrd.gating.fit.density import MIN_SIDE_EVENTS
+from cytomrd.gating.fit.density import MIN_SIDE_EVENTS, Counts
 from cytomrd.gating.fit.ellipse import fit_ellipse
 from cytomrd.gating.fit.result import FittedGates
 from cytomrd.gating.fit.sampling import EventSource, read_sample
@@ -45,8 +46,9 @@ from cytomrd.panel import (
 )
 from cytomrd.preprocess.compensation import Spillover
 from cytomrd.preprocess.time_qc import check_time
+from cytomrd.preprocess.transforms import Transform
 
-__all__ = ["fit_gates"]
+__all__ = ["fit_gates", "read_scales"]
 
 EVERYTHING = -1e30
 MIN_EVENTS = 50
@@ -69,6 +71,7 @@ class _Fit:
     source: EventSource
     axes: Axes
     controls: Mapping[str, ControlCut]
+    borrowed: Mapping[str, BorrowedCut]
     random_state: int
     gates: list[Gate] = field(default_factory=list)
     decisions: dict[str, CutDecision] = field(default_factory=dict)
@@ -103,13 +106,16 @@ def fit_gates(
     match,
     spillover: Spillover | None,
     controls: Mapping[str, ControlCut] | None = None,
+    borrowed: Mapping[str, BorrowedCut] | None = None,
+    series: Mapping[str, Transform] | None = None,
     random_state: int = 0,
     n_threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> FittedGates:
     """Turn a panel's data-driven gates into plain gates for one file.
 
-    The result depends on the file, the panel, the controls and ``random_state`` alone.
+    The result depends on the file, the panel, the controls, what is borrowed, the series and ``random_state``
+    alone.
 
     Parameters
     ----------
@@ -124,6 +130,10 @@ def fit_gates(
         The matrix to compensate with, or None.
     controls
         Cut name to a cut from a control sample, for cuts of method ``control``.
+    borrowed
+        Cut name to where other samples have it, used where this sample's own evidence is weak.
+    series
+        Marker to the scale of the series that the sample belongs to (:func:`read_scales` of its first).
     random_state
         Seed of the bootstrap intervals.
     n_threads
@@ -147,8 +157,9 @@ def fit_gates(
         raise GateError(f"the file has {len(sample)} events, {MIN_EVENTS} needed to fit a gate; acquire more")
     if progress is not None:
         progress(dataset.n_events)
-    axes = fit_axes(tube, match.detector_of, dataset, sample, spillover)
-    fit = _Fit(panel, tube, EventSource(dataset, spillover, sample, n_threads), axes, controls or {}, random_state)
+    axes = fit_axes(tube, match.detector_of, dataset, sample, spillover, series)
+    source = EventSource(dataset, spillover, sample, n_threads)
+    fit = _Fit(panel, tube, source, axes, controls or {}, borrowed or {}, random_state)
     fit.notes.extend(axes.notes)
     fit.silent = _silent_channels(tube, axes, dataset.detectors, sample)
     fit.notes.extend(f"{marker} recorded nothing: {why}; it is not used" for marker, why in fit.silent.items())
@@ -165,10 +176,26 @@ def fit_gates(
         decisions=(*fit.boundaries, *(fit.decisions[c.name] for c in panel.cuts if c.name in fit.decisions)),
         axes={m: d for m, d in axes.dimensions.items() if m not in fit.silent},
         time_removed=fit.time_removed,
-        notes=tuple(fit.notes),
+        notes=(*fit.notes, *_overlaps(fit)),
         doubts=tuple(fit.doubts),
         drift=fit.drift,
     )
+
+
+def _overlaps(fit: _Fit) -> list[str]:
+    """What to say of cuts at valleys between populations that overlap."""
+    told = [d for d in fit.decisions.values() if d.status == "fitted" and (d.overlap or 0.0) > MAX_OVERLAP]
+    return [
+        f"cut {d.name}: about {100 * d.overlap:.0f} % of the smaller population lies on its wrong side; counts that "
+        "rest on it are that uncertain"
+        for d in told
+    ]
+
+
+def read_scales(dataset, tube: TubeSpec, *, match, spillover: Spillover | None) -> dict[str, Transform]:
+    """Marker to the scale that a file gives its channels, for the other files of a series; see :func:`fit_gates`."""
+    axes = fit_axes(tube, match.detector_of, dataset, read_sample(dataset), spillover)
+    return {m: axes.transforms[d.transform] for m, d in axes.dimensions.items() if d.transform is not None}
 
 
 def _silent_channels(tube: TubeSpec, axes: Axes, detectors, sample: np.ndarray) -> dict[str, str]:
@@ -433,14 +460,23 @@ def _fit_one(fit: _Fit, cut: CutSpec) -> CutDecision:
             return decision
     if cut.on != ROOT and cut.on not in fit.strategy.populations:
         raise _Missing(f"cut {cut.name!r} is fitted on {cut.on!r}, which this tube does not gate", excludes=False)
+    decision, counts = _fit_own(fit, cut, axis)
+    others = fit.borrowed.get(cut.name)
+    if others is None:
+        return decision
+    return borrow_cut(cut, decision, counts, others=others, transform=fit.axes.transforms.get(axis.transform))
+
+
+def _fit_own(fit: _Fit, cut: CutSpec, axis: Dimension) -> tuple[CutDecision, Counts]:
+    """What the sample itself says of a cut, and the events it says it by."""
     source, strategy = fit.source, fit.strategy
     ancestors = _Ancestors(fit, cut.on, axis)
     counts = source.counts(cut.on, axis, strategy)
     decision = fit_cut(cut, counts, ancestors=ancestors, random_state=fit.random_state)
     if source.is_complete or cut.method != "valley" or decision.n_events < MIN_SIDE_EVENTS:
-        return decision
+        return decision, counts
     if decision.status == "fitted" and decision.n_smaller >= MIN_SIDE_EVENTS:
-        return decision
+        return decision, counts
     # The sample shows too few events on one side: every event of the file may show the valley.
     others = tuple(
         fit.axes.dimensions[c.marker]
@@ -448,7 +484,7 @@ def _fit_one(fit: _Fit, cut: CutSpec) -> CutDecision:
         if c.on == cut.on and c.method == "valley" and c.marker in fit.axes.dimensions
     )
     counts = source.full_counts(cut.on, axis, strategy, others)
-    return fit_cut(cut, counts, ancestors=ancestors, random_state=fit.random_state)
+    return fit_cut(cut, counts, ancestors=ancestors, random_state=fit.random_state), counts
 
 
 @dataclass(frozen=True)

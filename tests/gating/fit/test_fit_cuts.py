@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytomrd.gating.fit import count_events, find_valley, fit_cut, main_peak
+from cytomrd.gating.fit.cuts import MAX_OVERLAP
 from cytomrd.panel import CutSpec
 
 
@@ -270,3 +271,26 @@ def test_the_tail_of_one_kind_of_cell_is_measured_from_it_wherever_it_lies():
     kept = fit_cut(asked.model_copy(update={"one_kind": True}), count_events(values), ancestors=above)
     assert kept.status == "fitted"
     assert kept.value == pytest.approx(0.83, abs=0.01)
+
+
+@pytest.mark.parametrize(("apart", "told"), [(0.30, False), (0.20, True)])
+def test_a_valley_says_how_far_its_populations_overlap(apart, told):
+    rng = np.random.default_rng(4)
+    values = np.r_[rng.normal(0.25, 0.05, 20_000), rng.normal(0.25 + apart, 0.05, 3_000)]
+    decision = fit_cut(CutSpec(name="CD19", marker="CD19", on="cells", bounds=(0.30, 0.75)), count_events(values))
+    assert decision.status == "fitted"
+    wrong = max((values[:20_000] >= decision.value).sum(), (values[20_000:] < decision.value).sum()) / 3_000
+    assert (wrong > 0.05) == told
+    assert (decision.overlap > MAX_OVERLAP) == told
+    assert ("the two populations overlap: about" in decision.reason) == told
+
+
+def test_a_valley_beyond_most_of_a_second_population_says_so():
+    """A shoulder of many cells below, a few bright ones above: the valley between them parts the wrong two."""
+    rng = np.random.default_rng(5)
+    values = np.r_[rng.normal(0.25, 0.05, 30_000), rng.normal(0.42, 0.05, 2_000), rng.normal(0.68, 0.02, 200)]
+    spec = CutSpec(name="CD56", marker="CD56", on="cells", bounds=(0.50, 0.75))
+    decision = fit_cut(spec, count_events(values))
+    assert decision.method == "valley"
+    assert decision.overlap > 0.8
+    assert "more of a second population lies below it than above" in decision.reason

@@ -231,6 +231,15 @@ def test_control_cut_needs_enough_events():
         fit_control_cut(dataset, fitted, "CAT", population="nk", spillover=spillover)
 
 
+def test_a_control_of_one_value_has_no_tail():
+    dataset, spillover, _, _ = blood()
+    fitted = fit_gates(dataset, panel(), "1", match=match(), spillover=spillover)
+    events = dataset.events.copy()
+    events[:, MARKERS.index("CAR")] = 500.0
+    with pytest.raises(GateError, match="have the same value"):
+        fit_control_cut(ArrayDataset(events, DETECTORS), fitted, "CAR", population="nk")
+
+
 def test_a_control_outside_the_bounds_is_used_and_said():
     dataset, spillover, _, _ = blood()
     control = ControlCut("CAR", 250_000.0, 249_000.0, 251_000.0, 5_000, 5, "pre.fcs")

@@ -1,0 +1,26 @@
+"""Plasma cells in standard units: kappa and lambda cells are brought onto each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from simulated_plasma import SPEC, TUNED, simulate
+
+from cytomrd.mrd.clonality import TubeCells
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA
+from cytomrd.mrd.standard import standardise
+
+
+def test_wider_negatives_of_a_light_chain_are_brought_to_the_others_width():
+    """The spill of a bright stain widens the negatives of its cells: beyond all kappa cells lay lambda ones only."""
+    cells, _ = simulate(TUNED[0], 22, n_normal=6_000, reactive=0.1)
+    tube = cells[1]
+    values, column = tube.values.copy(), tube.markers.index("CD19")
+    wide = (values[:, tube.markers.index("CyIgLambda")] > 0.45) & (values[:, column] < tube.cuts["CD19"])
+    middle = np.median(values[wide, column])
+    values[wide, column] = middle + 1.6 * (values[wide, column] - middle)
+    view = standardise([cells[0], TubeCells("2", tube.markers, values, tube.cuts)], SPEC)
+    cd19 = view.x[1][:, list(view.columns[1]).index(view.markers.index("CD19"))]
+    negative = cd19 < view.cuts["CD19"]
+    low = {c: np.quantile(cd19[negative & (view.chains[1] == c)], [0.02, 0.1, 0.5]) for c in (KAPPA, LAMBDA)}
+    assert np.abs(low[LAMBDA] - low[KAPPA]).max() < 0.5
+    assert np.ptp(low[LAMBDA]) < 1.15 * np.ptp(low[KAPPA])
