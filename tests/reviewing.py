@@ -56,8 +56,9 @@ class ReviewPage:
         mouse.down()
         mouse.move(x + dx / 2, y + dy / 2, steps=3)
         mouse.move(x + dx, y + dy, steps=3)
+        self.page.evaluate("() => { document.getElementById('said').className = ''; }")
         mouse.up()
-        self.page.wait_for_selector("body.waits, #said.refusal, #said.waiting")
+        self.page.wait_for_selector("#said.refusal, #said.waiting")
         assert not self.page.locator("#said.refusal").count(), self.said()
         self.idle()
 

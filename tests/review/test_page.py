@@ -206,7 +206,33 @@ def test_what_is_not_kept_outlives_a_reload_and_is_discarded_when_asked(windows)
     assert (ada.number("MRD"), ada.kept_number("MRD")) == (moved, before)
     ada.page.click("#discard")
     ada.page.wait_for_selector("body:not(.waits)")
+    ada.idle()
     assert ada.number("MRD") == before
+    ada.drag("whole", 25, -10)
+    ada.page.click("#undo")  # undo takes what is not kept first
+    ada.page.wait_for_selector("body:not(.waits)")
+    ada.idle()
+    assert (ada.number("MRD"), ada.trail()) == (before, [])
+
+
+def test_a_change_that_waits_is_never_replaced_by_another(windows):
+    ada = windows("Ada")
+    ada.choose("2", "cells")
+    ada.drag("whole", 25, -10)
+    moved = ada.number("MRD")
+    ada.choose("2", "singlets")
+    with pytest.raises(AssertionError, match="Keep or discard the change of cells"):
+        ada.drag("whole", 20, 0)
+    ada.idle()
+    assert ada.number("MRD") == moved
+    ada.page.click("#clusters [data-key^=not_sure]")
+    ada.idle()
+    assert "first" in ada.said()
+    assert ada.number("MRD") == moved
+    ada.choose("2", "cells")
+    ada.drag("corner 2", 15, 5)  # the same gate goes on
+    ada.keep("all of it")
+    assert "around" in ada.trail()[0]
 
 
 def test_a_typed_bound_does_what_a_drag_does(windows):

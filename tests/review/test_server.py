@@ -103,6 +103,26 @@ def test_a_gate_is_moved_kept_taken_back_and_signed(served):
     assert "automatic" in trail["entries"][-1]["old"]
 
 
+def test_the_trail_says_where_a_gate_was_and_is(served):
+    _, ada, _, _, bench = served
+    corner = bench.gates("2")[[g.name for g in bench.gates("2")].index("singlets")].vertices[3]
+    edits = (
+        {"kind": "MoveVertex", "tube": "2", "gate": "singlets", "vertex": 3, "x": corner[0], "y": corner[1] + 0.1},
+        {"kind": "MoveGate", "tube": "2", "gate": "singlets", "by": {"FSC-A": 0.05}},
+        {"kind": "MoveBound", "tube": "2", "gate": "nucleated", "marker": "SSC-A", "side": "minimum", "value": 0.01,
+         "linked": False},
+    )  # fmt: skip
+    for version, edit in enumerate(edits):
+        assert ada.ask("/write/keep", {"sample": "BM", "edit": edit, "version": version})[0] == 200
+    entries = ada.ask("/read/trail", {"sample": "BM"})[1]["entries"]
+    assert all(e["old"] != e["new"] for e in entries)
+    bound, whole, vertex = entries
+    assert "corner 4 at FSC-A" in vertex["new"]
+    assert "automatic" in vertex["old"]
+    assert "around FSC-A" in whole["new"]
+    assert "SSC-A from" in bound["new"]
+
+
 def test_two_people_on_one_sample_lose_nothing_silently(served):
     _, ada, bob, _, _ = served
     of_ada, of_bob = moved_cut(ada, 0.03)["edit"], moved_cut(bob, -0.02)["edit"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cytomrd.errors import StaleEditError
 from cytomrd.report.words import MISSING, join_words, linear_words, plural
 from cytomrd.review.run import ReviewRun
 from cytomrd.review.signature import SignatureState
-from cytomrd.review.trail import Entry
+from cytomrd.review.trail import EDITS, Entry
 from cytomrd.review.workbench import Workbench
 
 __all__ = ["entry_view", "signature_views", "signing_view", "stale_words", "trail_view"]
@@ -26,6 +26,10 @@ ACTIONS = {
 }
 CALLS = {"clonal": "clonal", "normal": "normal", "indeterminate": "not sure"}
 AUTOMATIC = "automatic"
+GEOMETRY = ("vertices", "minimum", "maximum", "mean")
+
+Key = tuple[str, str, str]
+Corners = Sequence[Sequence[float]]
 
 
 def _moment(at: str) -> str:
@@ -34,73 +38,82 @@ def _moment(at: str) -> str:
 
 def entry_view(entry: Entry, bench: Workbench) -> dict[str, object]:
     """One entry as a row; its values on the linear scale, as a person reads them."""
-    edits = entry.action not in ("comment", "sign")
+    old, new = _changes_words(entry, bench) if entry.action in EDITS else ("", "")
     return {
         "number": str(entry.seq),
         "when": _moment(entry.at),
         "who": entry.who,
         "action": entry.action,
         "what": f"{ACTIONS.get(entry.action, entry.action)} {entry.target}".rstrip(),
-        "old": _changes_words(entry.old, bench) if edits else "",
-        "new": _changes_words(entry.new, bench) if edits else "",
+        "old": old,
+        "new": new,
         "why": entry.why,
     }
 
 
-def _changes_words(text: str, bench: Workbench) -> str:
-    """What the JSON of an entry says of cuts, gates and calls. A cut says what its gates would say again."""
+def _changes_words(entry: Entry, bench: Workbench) -> tuple[str, str]:
+    """What was before and after. Gates that follow a cut say no more than that they do."""
     try:
-        held = json.loads(text)
-        changes = {tuple(key): value for key, value in (held["set"] if isinstance(held, dict) else held)}
-        cuts = [key for key in changes if key[0] == "cut"]
-        gates = [key for key in changes if key[0] == "gate"]
-        words = [_call_words(changes[key]) for key in changes if key[0] == "call"]
-        words += [_cut_words(tube, name, changes["cut", tube, name], bench) for _, tube, name in cuts]
-        if cuts and gates:
-            return f"{'; '.join(words)} (in {join_words(name for _, _, name in gates)})"
-        return "; ".join(
-            [*words, *(_gate_words(tube, name, changes["gate", tube, name], bench) for _, tube, name in gates)]
-        )
+        old = {tuple(key): value for key, value in json.loads(entry.old)}
+        new = {tuple(key): value for key, value in json.loads(entry.new)["set"]}
+        cuts = [key for key in new if key[0] == "cut"]
+        gates = [key for key in new if key[0] == "gate"]
+        followed = f" (in {join_words(name for _, _, name in gates)})" if cuts and gates else ""
+        sides = []
+        for values, others in ((old, new), (new, old)):
+            words = [_call_words(values.get(key)) for key in new if key[0] == "call"]
+            words += [_cut_words(key, values.get(key), bench) + followed for key in cuts]
+            words += [_gate_words(key, values.get(key), others.get(key), bench) for key in gates if not cuts]
+            sides.append("; ".join(words))
+        return sides[0], sides[1]
     except (AttributeError, KeyError, TypeError, ValueError):
-        return text[:500]  # an entry that this version cannot read is shown as it stands
+        return entry.old[:500], entry.new[:500]  # what this version cannot read is shown as it stands
 
 
 def _call_words(value: Mapping | None) -> str:
     return AUTOMATIC if value is None else f"cluster {value['cluster']} {CALLS.get(value['call'], value['call'])}"
 
 
-def _cut_words(tube: str, name: str, value: float | None, bench: Workbench) -> str:
-    fitted = bench.marrow.tubes[tube].fitted
-    decision = next((d for d in fitted.decisions if d.name == name), None)
-    position = value if value is not None else decision.value
-    words = f"cut {name} {_linear(bench, tube, decision.marker if decision is not None else None, position)}"
+def _cut_words(key: Key, value: float | None, bench: Workbench) -> str:
+    _, tube, name = key
+    decision = next(d for d in bench.marrow.tubes[tube].fitted.decisions if d.name == name)
+    words = f"cut {name} {_linear(bench, tube, decision.marker, decision.value if value is None else value)}"
     return f"{words}, {AUTOMATIC}" if value is None else words
 
 
-def _gate_words(tube: str, name: str, value: Mapping | None, bench: Workbench) -> str:
-    view = next((v for v in bench.gates(tube) if v.name == name), None)
-    title = view.title if view is not None else name
-    gate = bench.marrow.tubes[tube].fitted.strategy.gate(name) if value is None else None
+def _gate_words(key: Key, value: Mapping | None, other: Mapping | None, bench: Workbench) -> str:
+    """Where a gate lies; of a rectangle the sides, and of a polygon the corner, in which it differs from the other."""
+    _, tube, name = key
+    view = next(v for v in bench.gates(tube) if v.name == name)
+    gate = bench.marrow.tubes[tube].fitted.strategy.gate(name)
+    own, others = (
+        {part: v[part] if v is not None and part in v else getattr(gate, part, ()) for part in GEOMETRY}
+        for v in (value, other)
+    )
+    if own["vertices"]:
+        words = _corner_words(own["vertices"], others["vertices"], view.axes, bench, tube)
+    elif own["minimum"]:
+        words = ", ".join(
+            f"{marker} {word} {_linear(bench, tube, marker, own[side][i])}"
+            for i, marker in enumerate(view.axes)
+            for side, word in (("minimum", "from"), ("maximum", "below"))
+            if own[side][i] is not None and own[side][i] != others[side][i]
+        )
+    else:
+        words = f"centre {_place_words(own['mean'], view.axes, bench, tube)}"
+    return f"{view.title}: {words}{f', {AUTOMATIC}' if value is None else ''}"
 
-    def geometry(part: str):
-        return value.get(part) if value is not None else getattr(gate, part, None)
 
-    words = ""
-    if geometry("vertices"):
-        words = plural(len(geometry("vertices")), "corner")
-    elif geometry("mean"):
-        words = f"centre ({', '.join(f'{v:.3g}' for v in geometry('mean'))})"
-    elif geometry("minimum"):
-        sides = zip(view.axes, geometry("minimum"), geometry("maximum"), strict=True) if view is not None else ()
-        words = ", ".join(side for m, low, high in sides for side in _side_words(bench, tube, m, low, high))
-    return f"{title}: {words}{f', {AUTOMATIC}' if value is None else ''}"
+def _corner_words(own: Corners, others: Corners, axes: tuple[str, ...], bench: Workbench, tube: str) -> str:
+    moved = [i for i, (a, b) in enumerate(zip(own, others, strict=False)) if tuple(a) != tuple(b)]
+    if len(own) == len(others) and len(moved) == 1:
+        return f"corner {moved[0] + 1} at {_place_words(own[moved[0]], axes, bench, tube)}"
+    middle = [sum(values) / len(own) for values in zip(*own, strict=True)]
+    return f"{plural(len(own), 'corner')} around {_place_words(middle, axes, bench, tube)}"
 
 
-def _side_words(bench: Workbench, tube: str, marker: str, low: float | None, high: float | None) -> Iterator[str]:
-    if low is not None:
-        yield f"{marker} from {_linear(bench, tube, marker, low)}"
-    if high is not None:
-        yield f"{marker} below {_linear(bench, tube, marker, high)}"
+def _place_words(place: Sequence[float], axes: tuple[str, ...], bench: Workbench, tube: str) -> str:
+    return ", ".join(f"{marker} {_linear(bench, tube, marker, v)}" for marker, v in zip(axes, place, strict=True))
 
 
 def _linear(bench: Workbench, tube: str, marker: str | None, position: float) -> str:

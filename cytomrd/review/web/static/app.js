@@ -63,7 +63,7 @@ function show(sample) {
   showComments($("comments"), sample);
   const said = $("said"), waits = Boolean(state.edit), changed = sample.figures.filter((f) => f.changed);
   document.body.classList.toggle("waits", waits);
-  $("undo").disabled = waits || !sample.undo;
+  $("undo").disabled = !waits && !sample.undo;
   $("redo").disabled = waits || !sample.redo;
   $("keep").disabled = $("discard").disabled = !waits;
   $("sign").disabled = waits;
@@ -124,16 +124,28 @@ function setView(view) {
 
 // ------------------------------------------------------------------ what a person does
 
+/** One change at a time: another gate or cluster waits until this change is kept or discarded, and says so. */
+function inTheWay(target) {
+  const { edit } = state;
+  if (!edit || (target.cluster ? edit.cluster === target.cluster : edit.tube === target.tube && edit.gate === target.gate)) return false;
+  const what = edit.cluster ? `cluster ${edit.cluster}` : `${edit.gate ?? edit.cut} of tube ${edit.tube}`;
+  say(`Keep or discard the change of ${what} first; nothing else was changed.`, "refusal");
+  plot(edit);
+  return true;
+}
+
 function applyShape({ tube, gate, x, y }, shape) {
+  if (inTheWay({ tube, gate })) return undefined;
   return change(state.edit, undefined, "/read/shape", { tube, gate, x, y, shape, linked: $("linked")?.checked ?? true });
 }
 
 function applyBound({ tube, gate }, bound, value) {
+  if (inTheWay({ tube, gate })) return undefined;
   return change(state.edit, undefined, "/read/shape", { tube, gate, marker: bound.marker, side: bound.side, value, linked: $("linked")?.checked ?? true });
 }
 
-function resetGate({ tube, gate }) { return change({ kind: "ResetGate", tube, gate }); }
-function call(cluster, value) { return change({ kind: "CallCluster", cluster, call: value }); }
+function resetGate({ tube, gate }) { return inTheWay({ tube, gate }) ? undefined : change({ kind: "ResetGate", tube, gate }); }
+function call(cluster, value) { return inTheWay({ cluster }) ? undefined : change({ kind: "CallCluster", cluster, call: value }); }
 
 async function discard() {
   if (!state.edit) return;
@@ -167,6 +179,7 @@ async function keep() {
 }
 
 async function step(path, word) {
+  if (state.edit && word === "Undone") { await discard(); return; }
   if (state.edit) { say("Keep or discard the change first."); return; }
   const done = await work(`${word} …`, () => write(path, {}));
   if (done) say(`${word}: version ${done.version}.`, "done");
@@ -254,12 +267,22 @@ async function heard(message) {
   say(`${message.who}: ${message.what}. What is shown includes it.`, "news");
 }
 
+/** The line to the server broke or stands again; what was said meanwhile was missed, so the sample is read anew. */
+async function connected(stands) {
+  const again = stands && document.body.classList.contains("cut-off");
+  document.body.classList.toggle("cut-off", !stands);
+  if (!again || !state.sample) return;
+  await change(state.edit, "Connected again; reading the sample …");
+  await trail();
+}
+
 for (const [id, action] of Object.entries({ previous: () => go(-1), next: () => go(1), undo: () => step("/write/undo", "Undone"), redo: () => step("/write/redo", "Done again"), keep, discard, sign, comment, help })) {
   $(id).addEventListener("click", action);
 }
 $("sample").addEventListener("change", (event) => open(event.target.value));
 bindKeys({ previous: () => go(-1), next: () => go(1), undo: () => step("/write/undo", "Undone"), redo: () => step("/write/redo", "Done again"), keep, discard, sign, comment, help, gate: () => pane.editor?.layer.focus() });
-listen(heard, (open_) => document.body.classList.toggle("cut-off", !open_));
+document.querySelector("form.person").addEventListener("submit", () => sessionStorage.clear());  // the next person begins anew
+listen(heard, connected);
 await list();
 const wished = decodeURIComponent(location.hash.slice(1));
 if (state.samples.length) await open(state.samples.some((one) => one.id === wished) ? wished : state.samples[0].id);
