@@ -76,10 +76,9 @@ def kill(folder: Path, seconds: float, rng) -> str:
     process = start(folder)
     time.sleep(seconds * left * rng.uniform(0.05, 1.0))
     ended = process.poll() is not None
-    if rng.integers(2):
-        os.kill(process.pid, signal.SIGKILL)
-    else:
-        os.killpg(process.pid, signal.SIGKILL)
+    with_workers = rng.integers(2)
+    if not ended:
+        (os.killpg if with_workers else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
     assert_agrees(folder / "results")
