@@ -207,12 +207,14 @@ def _groups(results: Sequence[dict], *keys: str) -> dict[str, list[dict]]:
 
 
 def row(name: str, runs: Sequence[dict]) -> tuple:
-    """Coverage and width over all runs, and over those in which the clone was found."""
+    """Coverage, width and recovery over all runs, and coverage over those in which the clone was found."""
     found = [r for r in runs if r["called"] >= THRESHOLD]
     width = [(r["high"] - r["low"]) / (r["exact_high"] - r["exact_low"]) for r in runs]
+    above = sum(r["level"] > r["high"] for r in runs)
+    recovery = sum(r["called"] for r in runs) / sum(r["level"] * N_NUCLEATED for r in runs)
     return (
-        name, len(runs), _holds(runs, "exact_"), _holds(runs, ""), f"{np.mean(width):.2f}", len(found),
-        _holds(found, "exact_"), _holds(found, ""),
+        name, len(runs), _holds(runs, "exact_"), _holds(runs, ""), above, f"{np.mean(width):.2f}", f"{recovery:.2f}",
+        len(found), _holds(found, "exact_"), _holds(found, ""),
     )  # fmt: skip
 
 
@@ -231,8 +233,9 @@ def report(options) -> None:
         ]
     donors = [[r for r in results if (r["law"], r["donor"]) == d] for d in {(r["law"], r["donor"]) for r in results}]
     by_donor = [np.mean([r["low"] <= r["level"] <= r["high"] for r in runs]) for runs in donors]
-    head = ("marrows", "runs", "exact interval holds", "chain's holds", "mean width over the exact one's", "found",
-            "of those: exact", "of those: chain's")  # fmt: skip
+    head = ("marrows", "runs", "exact interval holds", "chain's holds", "fraction above it",
+            "mean width over the exact one's", "called / put in", "found", "of those: exact",
+            "of those: chain's")  # fmt: skip
     write_section(
         "Coverage of the interval",
         f"`python benchmarks/mrd_coverage.py`: {N_NUCLEATED:,} nucleated cells in two tubes, {LEVELS[0]:g} to "
