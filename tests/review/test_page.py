@@ -230,7 +230,8 @@ def test_a_change_that_waits_is_never_replaced_by_another(windows):
     assert "first" in ada.said()
     assert ada.number("MRD") == moved
     ada.choose("2", "cells")
-    ada.drag("corner 2", 15, 5)  # the same gate goes on
+    corner = ada.page.locator("#plot [data-handle^=corner]").first.get_attribute("data-handle")
+    ada.drag(corner, 15, 5)  # the same gate goes on
     ada.keep("all of it")
     assert "around" in ada.trail()[0]
 
