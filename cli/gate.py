@@ -29,6 +29,21 @@ log = logging.getLogger("cytomrd")
 @click.option("--strict", is_flag=True, default=None, help="Refuse files that the reader would have to repair.")
 @click.option("--force", is_flag=True, help="Gate again, even where the results are up to date.")
 @click.option("--dry-run", is_flag=True, help="Show the plan (samples, panels, channels, memory) and stop.")
+@click.option("--watch", is_flag=True, help="Gate files as the cytometer finishes them, until ended by Ctrl-C.")
+@click.option(
+    "--watch-interval",
+    type=click.FloatRange(min=0.1),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks; a finished file is the same in both.",
+)
+@click.option(
+    "--watch-idle",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="End the watch when nothing changed for so long [never].",
+)
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of log lines on stderr."
 )
@@ -36,21 +51,27 @@ log = logging.getLogger("cytomrd")
 @click.option("-v", "--verbose", is_flag=True, help="Say how each channel was matched and each cut was found.")
 @click.pass_context
 def command(
-    ctx, run: Path, out, jobs, max_memory, scheduler, workers, seed, strict, force, dry_run, log_format, quiet, verbose
-):
+    ctx, run: Path, out, jobs, max_memory, scheduler, workers, seed, strict, force, dry_run, watch, watch_interval,
+    watch_idle, log_format, quiet, verbose
+):  # fmt: skip
     """Gate the run folder RUN: QC, compensation, gates, MRD, CAR+ NK, report.
 
     RUN holds FCS files and, best, a samplesheet.csv (`cytomrd samplesheet RUN` drafts one). Results go to
     RUN/results: report.html, mrd.csv, car_nk.csv, populations.csv, qc.csv, results.xlsx, the gates of each sample
     as Gating-ML, its rare cells as AnnData, and provenance.json.
 
+    With --watch the folder is looked at again and again: a sample is gated once all its tubes are whole and no longer
+    change, and the results are written anew. The samplesheet may name files that are still to come.
+
     \b
-    Example:
+    Examples:
       cytomrd gate run/ -j 2
+      cytomrd gate run/ --watch --watch-idle 60
 
     \b
     Exit codes: 0 done, 1 internal error, 2 usage, 3 input refused, 4 some samples failed,
-    5 finished with some samples held by QC, 6 locked by another process, 130 interrupted.
+    5 finished with some samples held by QC, 6 locked by another process, 130 interrupted. A watch that is ended while
+    it waits has finished; one that ends idle with samples still waited for, has 4.
     """
     from cytomrd.run.plan import plan_run
     from cytomrd.run.settings import read_settings
@@ -59,7 +80,11 @@ def command(
 
     if workers is not None and scheduler is None:
         raise click.UsageError("--workers needs --scheduler; -j says how many processes of this machine to use")
-    _set_up_log(log_format, quiet, verbose)
+    if watch and (force or dry_run):
+        raise click.UsageError("--watch goes on from what is finished; run with --force or --dry-run by itself first")
+    if watch_idle is not None and not watch:
+        raise click.UsageError("--watch-idle needs --watch")
+    _set_up_log(log_format, quiet, verbose or watch)
     started = datetime.now(UTC)
     out = out if out is not None else run / "results"
     if scheduler is not None:
@@ -68,34 +93,60 @@ def command(
     settings = read_settings(run, random_state=seed, strict=strict)
     if not dry_run and scheduler is None:
         load_ahead(WORKERS_NEED)
+
+    def gate(plan, settings, **how):
+        from cytomrd.report.gate_run import gate_run
+
+        with (
+            _workers(plan, out, jobs, max_memory, scheduler, workers) as pool,
+            run_progress(len(plan.samples), plan.n_events, say_kept=not watch, quiet=quiet) as progress,
+        ):
+            return gate_run(plan, settings, out, pool=pool, max_memory_mb=max_memory, progress=progress, **how)
+
+    if watch:
+        end = _watch(run, out, gate, watch_interval, watch_idle, random_state=seed, strict=strict)
+        missing = bool(end.waiting) and not end.by_request
+        if end.found is None:
+            _exit(ctx, failed=missing, held=False)
+        _finish(ctx, end.found, out, started, quiet=quiet, failed=missing)
+        return
     plan = plan_run(run, strict=settings.strict, exclude=out)
     if dry_run:
         _show_plan(plan, jobs, max_memory)
         return
-    from cytomrd.report.gate_run import gate_run
+    _finish(ctx, gate(plan, settings, started=started, force=force), out, started, quiet=quiet)
 
-    with (
-        _workers(plan, out, jobs, max_memory, scheduler, workers) as pool,
-        run_progress(len(plan.samples), plan.n_events, quiet=quiet) as progress,
-    ):
-        found = gate_run(
-            plan,
-            settings,
-            out,
-            pool=pool,
-            started=started,
-            max_memory_mb=max_memory,
-            force=force,
-            progress=progress,
+
+def _watch(run: Path, out: Path, gate, interval_s: float, idle_minutes: float | None, **overrides):
+    """Watch the folder, which no other process watches meanwhile; the results are held only while they are written."""
+    from cytomrd.run.finished import FolderWatch
+    from cytomrd.run.lock import hold_lock
+    from cytomrd.run.staging import check_results_folder
+    from cytomrd.run.watch import watch_folder
+
+    watch = FolderWatch(run, out, **overrides)
+
+    def gate_look(look):
+        check_results_folder(out, run)
+        how = {"content_of": watch.content_of, "is_partial": bool(look.waiting)}
+        return gate(watch.plan(look), look.settings, started=datetime.now(UTC), **how)
+
+    with hold_lock(out.with_name(f"{out.name}.watch")):
+        return watch_folder(
+            watch, gate_look, interval_s=interval_s, idle_s=None if idle_minutes is None else 60 * idle_minutes
         )
+
+
+def _finish(ctx, found, out: Path, started: datetime, *, quiet: bool, failed: bool = False) -> None:
+    """Say what was found, and end with its exit code; ``failed`` where something is known to be missing."""
     if isinstance(found, dict):
         if not quiet:
             click.echo(f"{out / 'report.html'} is up to date (same files, panels, settings, version); --force repeats")
-        _exit(ctx, failed=found["failed"], held=found["held"])
+        _exit(ctx, failed=failed or found["failed"], held=found["held"])
     if not quiet:
         _show_summary(found, out, (datetime.now(UTC) - started).total_seconds())
     statuses = {s.status for s in found.result.samples}
-    _exit(ctx, failed="failed" in statuses, held="held" in statuses)
+    _exit(ctx, failed=failed or "failed" in statuses, held="held" in statuses)
 
 
 def _workers(plan, out: Path, jobs: int, max_memory_mb: float | None, scheduler: str | None, workers: int | None):

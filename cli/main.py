@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -62,8 +64,15 @@ def cytomrd():
     """
 
 
+def _interrupt(*_) -> None:
+    """What servers end a process by does what Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that scripts rely on."""
+    with suppress(ValueError):  # only the main thread may ask for signals
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = cytomrd.main(arguments, standalone_mode=False)
     except click.ClickException as error:

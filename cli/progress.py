@@ -49,15 +49,17 @@ def progress_bar(what: str, *, total: float | None = None, quiet: bool = False) 
 
 
 @contextmanager
-def run_progress(n_samples: int, n_events: int, *, quiet: bool = False) -> Iterator[Callable]:
+def run_progress(n_samples: int, n_events: int, *, say_kept: bool = True, quiet: bool = False) -> Iterator[Callable]:
     """Yield ``progress(sample_id, n_events, what)``, called as each sample of a run ends.
 
-    A terminal shows samples and time left; the log gets one line a sample (level info) with both. The time left goes
-    by events, and only by those of samples that took time: those kept from an earlier run took none.
+    A terminal shows samples and time left; the log gets one line a sample (level info) with both, and where these are
+    shown there is no bar. The time left goes by events, and only by those of samples that took time: those kept from
+    an earlier run took none, and have no line where ``say_kept`` is false.
     """
     started = time.monotonic()
     n_ended, events_left, events_done = 0, n_events, 0
-    with progress_bar("gating", total=n_events, quiet=quiet) as bar:
+    # Lines that come while a bar stands would break it.
+    with progress_bar("gating", total=n_events, quiet=quiet or log.isEnabledFor(logging.INFO)) as bar:
 
         def progress(sample_id: str, events: int, what: str) -> None:
             nonlocal n_ended, events_left, events_done
@@ -65,6 +67,8 @@ def run_progress(n_samples: int, n_events: int, *, quiet: bool = False) -> Itera
             events_done += events if what == "gated" else 0
             seconds = time.monotonic() - started
             left = seconds * events_left / events_done if events_done else None
+            if what == "kept" and not say_kept:
+                return
             bar(n_events - events_left, label=f"{n_ended} of {n_samples}: {sample_id} {what}")
             about = {"sample_id": sample_id, "what": what, "samples_done": n_ended, "samples": n_samples}
             about |= {"seconds": round(seconds, 1), "seconds_left": None if left is None else round(left, 1)}

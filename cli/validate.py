@@ -41,7 +41,7 @@ def command(run, out, levels, nucleated, seeds, blanks, laws, clones, seed, quic
     targets.csv and provenance.json.
 
     The figures are in silico; not clinical concordance. The full ladder takes hours; --quick takes minutes and shows
-    that all works.
+    that all works. A ladder that was interrupted goes on from its finished mixtures.
 
     \b
     Examples:
@@ -77,12 +77,15 @@ def command(run, out, levels, nucleated, seeds, blanks, laws, clones, seed, quic
     from cytomrd.report.validation import PAGE_NAME, publish_validation
     from cytomrd.run.lock import hold_lock
     from cytomrd.run.provenance import describe_validation
+    from cytomrd.run.staging import sample_store
     from cytomrd.run.validation import run_ladder
 
     with hold_lock(out), LocalPool(jobs) as pool:
         plan = planned(pool)
         with progress_bar("mixing", total=plan.n_nucleated, quiet=quiet) as progress:
-            result = run_ladder(plan, pool=pool, progress=lambda done, label: progress(done, label=label))
+            result = run_ladder(
+                plan, pool=pool, store=sample_store(out), progress=lambda done, label: progress(done, label=label)
+            )
         publish_validation(result, out, describe_validation(plan, quick=quick, started=started))
     if not quiet:
         _show(result, out / PAGE_NAME)

@@ -29,6 +29,10 @@ __all__ = [
 
 Kind = Literal["text", "integer", "number", "boolean"]
 
+# What the columns named ``..._with_gates`` stand for.
+WHOLE_ANALYSIS = "the whole analysis: counting, moved gates and compensation, cells unsure, cells that gates lose"
+UPPER_END = "with the indeterminate cells, and with what may be missed below the threshold"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -57,8 +61,8 @@ MRD = (
     Column("mrd_fraction", "number", "n_clonal_pc / n_nucleated"),
     Column("ci_low", "number", "lower end of the 95 % Clopper-Pearson interval"),
     Column("ci_high", "number", "upper end of the 95 % Clopper-Pearson interval"),
-    Column("mrd_low_with_gates", "number", "lower end of the 95 % interval with gates and compensation moved too"),
-    Column("mrd_high_with_gates", "number", "upper end of the same, indeterminate cells counted in"),
+    Column("mrd_low_with_gates", "number", f"lower end of the 95 % interval of {WHOLE_ANALYSIS}"),
+    Column("mrd_high_with_gates", "number", f"upper end of the same; {UPPER_END}"),
     Column("mrd_sd_gates", "number", "SD of MRD when gates and compensation move within their evidence"),
     Column("lod", "number", "limit of detection that this sample reached"),
     Column("lloq", "number", "lower limit of quantification that this sample reached"),
@@ -187,8 +191,8 @@ MIXTURES = (
     Column("fraction", "number", "n_clonal / n_nucleated"),
     Column("low", "number", "lower end of its 95 % Clopper-Pearson interval"),
     Column("high", "number", "upper end of its 95 % Clopper-Pearson interval"),
-    Column("low_with_gates", "number", "lower end of the interval with gates and compensation moved too"),
-    Column("high_with_gates", "number", "upper end of the same, indeterminate cells counted in"),
+    Column("low_with_gates", "number", f"lower end of the 95 % interval of {WHOLE_ANALYSIS}"),
+    Column("high_with_gates", "number", f"upper end of the same; {UPPER_END}"),
     Column("error", "text", "why there is no result"),
 )
 
@@ -214,7 +218,7 @@ LADDER_LEVELS = (
     Column("coverage", "number", "mixtures whose Clopper-Pearson interval holds the level"),
     Column("coverage_low", "number", "lower end of its exact 95 % interval"),
     Column("coverage_high", "number", "upper end of its exact 95 % interval"),
-    Column("coverage_with_gates", "number", "the same of the interval with gates and compensation moved too"),
+    Column("coverage_with_gates", "number", "the same of the 95 % interval of the whole analysis"),
     Column("width_with_gates", "number", "width of that interval over the exact one's, mean"),
 )
 

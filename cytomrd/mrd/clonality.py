@@ -1,7 +1,8 @@
 """Which plasma cells are clonal: clusters over all tubes of a marrow, each judged by phenotype and light chain.
 
 The steps: standard units (:mod:`cytomrd.mrd.standard`), clusters (:mod:`cytomrd.mrd.clusters`), a verdict on each
-(:mod:`cytomrd.mrd.judge`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all events and the words.
+(:mod:`cytomrd.mrd.judge` by :mod:`cytomrd.mrd.rule`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all
+events and the words.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
-from cytomrd.mrd.judge import MIN_CLUSTER, Verdict, judge_clusters
+from cytomrd.mrd.judge import Verdict, judge_clusters
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.rule import MIN_CLUSTER
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
 from cytomrd.panel import MrdSpec
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from cytomrd.mrd.judge import MAX_SPREAD, MIN_EVALUABLE, UNSEEN_CHAINS, Verdict
+from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.mrd.mixture import Block, Mixture, join_components
+from cytomrd.mrd.rule import MAX_SPREAD, MIN_EVALUABLE, UNSEEN_CHAINS
 
 __all__ = ["join_subclones", "number_clones", "separate_clones"]
 

@@ -51,7 +51,7 @@ def escape_flags(
             spread = share @ (mixture.cov[:, column, column] + (mixture.mean[:, column] - centre) ** 2)
             shift = (level - centre) / float(np.sqrt(spread))
             if shift < -LOW_SD:
-                flags.append(f"ESCAPE: {marker} of the clone is {-shift:.1f} SD below that of normal plasma cells")
+                flags.append(f"ESCAPE: {marker} of the clone is {-shift:.1f} SD below that of normal {spec.cell}s")
         elif marker in view.cuts and level < view.cuts[marker]:
-            flags.append(f"ESCAPE: {marker} of the clone is below the cut; there are no normal plasma cells beside it")
+            flags.append(f"ESCAPE: {marker} of the clone is below the cut; there are no normal {spec.cell}s beside it")
     return flags

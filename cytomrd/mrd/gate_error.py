@@ -1,4 +1,4 @@
-"""What moved gates do to MRD: counts under each draw, and an interval that holds counting and gates together."""
+"""How unsure MRD is by the whole analysis: moved gates, cells that may be the clone's or not, cells that gates lose."""
 
 from __future__ import annotations
 

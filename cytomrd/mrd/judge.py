@@ -1,9 +1,7 @@
-"""The rule that calls a cluster clonal, normal or indeterminate, and the facts it looks at.
+"""Every cluster judged in rounds: the facts that the rule (:mod:`cytomrd.mrd.rule`) looks at, found from the mixture.
 
-A cluster is clonal with at least two aberrancies and light-chain restriction, with at least three aberrancies and light
-chains that agree, or with at least three where next to no normal cell is expected and light chains do not speak against
-it. Pieces of one phenotype are judged together too. A cluster that is evidently polyclonal is normal. What is left and
-still suspicious is indeterminate. Never is anything called on one antigen, nor on the ratio of all plasma cells.
+Each round measures clusters against the normal plasma cells that the one before found. Pieces of one phenotype are
+judged together too.
 """
 
 from __future__ import annotations
@@ -18,26 +16,14 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, normal_kappa, re
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, score_antigen
 from cytomrd.mrd.rarity import expected_together, inside_box
+from cytomrd.mrd.rule import Facts, judge_cluster
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = [
-    "MAX_SPREAD",
-    "MIN_CLUSTER",
-    "MIN_EVALUABLE",
-    "UNSEEN_CHAINS",
-    "Facts",
-    "Verdict",
-    "judge_cluster",
-    "judge_clusters",
-]
+__all__ = ["Verdict", "judge_clusters"]
 
-# Fewer events than this in all tubes together are no cluster.
-MIN_CLUSTER = 8
 # A tube whose share of a cluster differs this much (exact test, and fold) did not reproduce it.
 NOT_REPRODUCED_P, NOT_REPRODUCED_FOLD = 1e-4, 4.0
-# Mean spread in SDs of the main population beyond which a component is scatter, not a cluster.
-MAX_SPREAD = 2.2
 # Prior probability of restriction by number of aberrancies: none, one, two, three, four and more.
 PRIOR_RESTRICTED = (0.03, 0.03, 0.1, 0.25, 0.5)
 # What the place of a cluster adds to that, in log odds: so much per unit of log (events seen / expected of normal cells
@@ -45,26 +31,8 @@ PRIOR_RESTRICTED = (0.03, 0.03, 0.1, 0.25, 0.5)
 SURPRISE_SLOPE, USUAL_SURPRISE, SURPRISE_RANGE = 1.5, 1.5, (-2.0, 5.0)
 # Events expected are not known better than this.
 MIN_EXPECTED = 0.1
-POLYCLONAL_POSTERIOR = 0.05
 # Components of so many events may be pieces of one cluster, if they lie so near on every steady marker.
 MIN_PIECE, MAX_PIECE, PIECE_SD = 3.0, 60.0, 3.0
-# With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
-AGREEING_POSTERIOR = 0.95
-# Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion. Three
-# and more are less common.
-SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
-# Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
-MIN_EVALUABLE = 0.65
-# Fewer evaluable events than this in a cluster do not carry a call.
-MIN_CHAINS = 5
-# Fewer evaluable events than this say nothing of a cluster's light chain.
-UNSEEN_CHAINS = 3
-# Mean SDs of the markers that identify plasma cells, from which cells without a light chain may yet be some.
-MIN_MEAN_IDENTITY = -2.0
-# Without light chains a cluster must be more of a surprise than this. With them three aberrancies suffice from the
-# second figure on, as long as the light chains do not speak against it: of 250 clusters of normal cells with three or
-# more in 26 marrows of tuning laws none passed 2.9, and of the clonal ones four in five did.
-SURPRISING, BEYOND_NORMAL, UNDENIED_POSTERIOR = 2.5, 3.0, 0.9
 
 
 @dataclass
@@ -180,79 +148,6 @@ def _families(mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView,
                 families.append([k for k, is_near in zip(alike, near, strict=True) if is_near])
             alike = [k for k, is_near in zip(alike, near, strict=True) if not is_near]
     return families
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that the rule looks at, for one cluster."""
-
-    n_events: np.ndarray
-    n_aberrant: int
-    light: Restriction | None
-    evaluable: float
-    spread: float
-    scatter: bool
-    reproduced: bool
-    identity: bool
-    mean_identity: float
-    prior: float
-    n_stained: float
-    surprise: float
-
-
-def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
-    """The rule: call and reason of one cluster."""
-    light, n = facts.light, float(facts.n_events.sum())
-    count = f"{facts.n_aberrant} aberranc{'y' if facts.n_aberrant == 1 else 'ies'}"
-    if facts.scatter or facts.spread > MAX_SPREAD:
-        return "normal", "scattered events, no cluster"
-    if n < MIN_CLUSTER:
-        return "normal", f"{n:.1f} events, too few for a cluster"
-    measured = light is not None and light.n_evaluable > 0
-    beyond = measured and light.n_evaluable >= MIN_CHAINS and _beyond_limits(light, spec)
-    # The place alone must not carry the call: the light chains must have spoken for it.
-    agree = beyond and light.posterior >= max(AGREEING_POSTERIOR, facts.prior)
-    # A few events of another tube's cluster do not show that it has no light chain.
-    if light is not None and facts.evaluable < MIN_EVALUABLE and facts.n_stained >= MIN_CHAINS:
-        if facts.n_aberrant >= 3 and facts.identity and facts.mean_identity > MIN_MEAN_IDENTITY:
-            return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
-        return "not_plasma_cells", "no light chain"
-    if measured and light.posterior < POLYCLONAL_POSTERIOR and not light.by_ratio:
-        return "normal", f"polyclonal: kappa {light.n_kappa}, lambda {light.n_lambda}"
-    if not facts.reproduced:
-        suspicious = facts.n_aberrant >= 2
-        return ("indeterminate" if suspicious else "normal"), f"{count}, but not found alike in the tubes"
-    if beyond and light.restricted and facts.n_aberrant >= 2:
-        how = "ratio" if light.by_ratio else "posterior"
-        if light.by_ratio and light.by_posterior:
-            how = "ratio and posterior"
-        return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
-    if facts.n_aberrant >= 3 and facts.identity:
-        if agree:
-            return "clonal", f"{count}; light chains agree ({_light_words(light)})"
-        told = measured and light.n_evaluable >= UNSEEN_CHAINS
-        if told and facts.surprise > BEYOND_NORMAL and light.posterior > UNDENIED_POSTERIOR:
-            return "clonal", f"{count} where normal cells do not lie ({_light_words(light)})"
-        if light is None and facts.surprise > SURPRISING:
-            return "clonal", f"{count}; no light chain measured"
-    odd = beyond or facts.surprise > SURPRISING
-    if measured and odd and facts.n_aberrant >= 2 and light.posterior >= SUSPICIOUS_POSTERIOR[min(facts.n_aberrant, 3)]:
-        return "indeterminate", f"{count}, light chains undecided ({_light_words(light)})"
-    if measured and light.by_ratio and facts.n_aberrant <= 1:
-        return "indeterminate", f"{light.chain} restricted by ratio ({_light_words(light)}) with {count}"
-    if not measured and facts.n_aberrant >= 2 and facts.surprise > SURPRISING:
-        return "indeterminate", f"{count}, no light chain measured"
-    return "normal", f"{count}" + (f"; {_light_words(light)}" if measured else "")
-
-
-def _beyond_limits(light: Restriction, spec: MrdSpec) -> bool:
-    """Whether the ratio itself lies beyond what is normal; with too few events for a ratio the posterior may decide."""
-    low, high = spec.kappa_lambda_normal
-    return light.n_evaluable < spec.min_light_chain_events or not low <= light.ratio <= high
-
-
-def _light_words(light: Restriction) -> str:
-    return f"kappa {light.n_kappa}, lambda {light.n_lambda}, posterior {light.posterior:.3f}"
 
 
 def _normal_levels(mixture: Mixture, n_reference: np.ndarray, view: StandardView) -> dict[str, NormalLevel]:

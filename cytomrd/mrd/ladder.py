@@ -46,7 +46,8 @@ class Mixture:
     fraction, low, high
         MRD with its Clopper-Pearson interval; None without nucleated cells.
     low_with_gates, high_with_gates
-        The interval that moved gates and indeterminate cells widen; None where gates were not moved.
+        The interval of the whole chain (:func:`cytomrd.mrd.gate_error.interval_of_chain`); None where gates were not
+        moved.
     error
         Why there is no result, or empty.
     """
@@ -94,7 +95,7 @@ class LevelSummary:
     coverage, coverage_low, coverage_high
         Mixtures whose exact interval of MRD holds the level.
     coverage_with_gates, width_with_gates
-        The same of the interval that moved gates widen, and its width over the exact interval's.
+        The same of the whole chain's interval, and its width over the exact interval's.
     """
 
     level: float

@@ -129,7 +129,7 @@ def quantify_mrd(
     >>> result.status, result.mrd_fraction, result.n_normal_pc
     ('POSITIVE_BELOW_LLOQ', 8.5e-06, 900)
     """
-    by_tube = _by_tube(calls, n_nucleated_by_tube)
+    by_tube = _by_tube(calls, n_nucleated_by_tube, spec.cell)
     n_nucleated, n_pc, n_clonal = (sum(counts[i] for counts in by_tube.values()) for i in range(3))
     n_indeterminate = sum(int((labels < 0).sum()) for labels in calls.labels)
     hemodilution = hemodilution or HemodilutionResult("not_assessed")
@@ -183,7 +183,7 @@ def therapy_warnings(spec: MrdSpec, prior_therapy: Sequence[str]) -> tuple[str, 
     return tuple(f"THERAPY: {t.warning}" for t in spec.therapies if t.therapy.strip().lower() in had)
 
 
-def _by_tube(calls: CloneCalls, n_nucleated_by_tube: Mapping[str, int]) -> dict[str, tuple[int, int, int]]:
+def _by_tube(calls: CloneCalls, n_nucleated_by_tube: Mapping[str, int], cell: str) -> dict[str, tuple[int, int, int]]:
     if set(calls.tubes) != set(n_nucleated_by_tube):
         raise QuantificationError(
             f"nucleated cells of tubes {sorted(n_nucleated_by_tube)} with calls on tubes {sorted(calls.tubes)}; "
@@ -194,8 +194,8 @@ def _by_tube(calls: CloneCalls, n_nucleated_by_tube: Mapping[str, int]) -> dict[
         nucleated = int(n_nucleated_by_tube[tube])
         if nucleated < len(labels):
             raise QuantificationError(
-                f"tube {tube}: {len(labels)} plasma cells among {nucleated} nucleated cells; "
-                "plasma cells must be gated within the nucleated cells"
+                f"tube {tube}: {len(labels)} {cell}s among {nucleated} nucleated cells; "
+                f"{cell}s must be gated within the nucleated cells"
             )
         by_tube[tube] = (nucleated, len(labels), int((labels > 0).sum()))
     return by_tube

@@ -109,7 +109,7 @@ class StandardView:
 def check_tubes(tubes: Sequence[TubeCells], spec: MrdSpec) -> None:
     """Refuse tubes that do not fit their markers, or hold no antigen of the panel."""
     if not tubes:
-        raise QuantificationError("no tube with plasma cells was given; at least one is needed")
+        raise QuantificationError(f"no tube with {spec.cell}s was given; at least one is needed")
     if len({t.tube for t in tubes}) < len(tubes):
         raise QuantificationError(f"tubes {[t.tube for t in tubes]}: each tube may be given once")
     for t in tubes:

@@ -12,9 +12,8 @@ from cytomrd.report.words import power_of_ten
 
 __all__ = ["AxisTicks", "axis_ticks", "nice_ticks"]
 
-MINOR_STEPS = range(1, 10)
-# Minor ticks closer than this part of the axis would run together.
-MINOR_GAP = 0.013
+# Minor ticks closer than this part of the axis run together: near zero the decades of a logicle scale do.
+MINOR_GAP = 0.005
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,17 @@ def _decade_ticks(transform, low, high, min_gap) -> AxisTicks:
     for position, label in _placed(transform, decades, low, high):
         if all(abs(position - other) >= min_gap * (high - low) for other, _ in kept):
             kept.append((position, label))
-    steps = [s * m * 10.0**k for s in signs for k in range(1, top + 1) for m in MINOR_STEPS]
-    minor = tuple(sorted(position for position, _ in _placed(transform, [(v, "") for v in steps], low, high)))
-    return AxisTicks(tuple(sorted(kept)), _thinned(minor, MINOR_GAP * (high - low)))
+    minor = [v for sign in signs for k in range(1, top + 1) for v in _steps_of_decade(transform, sign, k, low, high)]
+    return AxisTicks(tuple(sorted(kept)), tuple(sorted(minor)))
+
+
+def _steps_of_decade(transform, sign, k, low, high) -> list[float]:
+    """Positions of 1 to 9 times a power of ten within the limits: all of them, or none where they run together."""
+    with np.errstate(all="ignore"):
+        steps = np.asarray(transform.apply(sign * 10.0**k * np.arange(1, 11)), dtype=np.float64)
+    if not np.isfinite(steps).all() or np.abs(np.diff(steps)).min() < MINOR_GAP * (high - low):
+        return []
+    return [float(v) for v in steps[:-1] if low - 1e-9 <= v <= high + 1e-9]
 
 
 def _top_decade(transform, high) -> int:
@@ -85,15 +92,6 @@ def _placed(transform, labelled, low, high):
         positions = np.asarray(transform.apply(np.array([v for v, _ in labelled], dtype=np.float64)))
     inside = (positions >= low - 1e-9) & (positions <= high + 1e-9)
     return tuple((float(p), label) for p, (_, label), ok in zip(positions, labelled, inside, strict=True) if ok)
-
-
-def _thinned(positions, min_gap):
-    """Minor ticks no closer than ``min_gap``: near zero the decades of a logicle scale fall together."""
-    kept: list[float] = []
-    for position in positions:
-        if not kept or position - kept[-1] >= min_gap:
-            kept.append(position)
-    return tuple(kept)
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:

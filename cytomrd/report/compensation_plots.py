@@ -26,7 +26,9 @@ SIDE = 152.0
 SHADES = (0.0005, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 
 
-def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray, *, title: str) -> Markup:
+def draw_matrix(
+    rows: Sequence[str], columns: Sequence[str], values: np.ndarray, *, title: str, tips: bool = True
+) -> Markup:
     """A matrix in percent, shaded by size; what lies below zero in a colour of its own.
 
     Parameters
@@ -35,6 +37,8 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
         Names; a cell whose row and column are called alike is the diagonal.
     values
         Shape (n_rows, n_columns), fractions; NaN where nothing can be told.
+    tips
+        Whether each cell says names and exact value under the pointer.
     """
     width, height = CELL
     with_text = len(columns) <= MOST_WITH_TEXT
@@ -54,13 +58,13 @@ def draw_matrix(rows: Sequence[str], columns: Sequence[str], values: np.ndarray,
                 continue
             value = float(values[r, k])
             if not np.isfinite(value):
-                drawing.rect(x, y, width - 1, height - 1, "heat untold", tip=f"{name} in {column}: cannot be told")
+                tip = f"{name} in {column}: cannot be told" if tips else ""
+                drawing.rect(x, y, width - 1, height - 1, "heat untold", tip=tip)
                 continue
             shade = int(np.searchsorted(SHADES, abs(value), side="right"))
             sign = "below" if value < 0 else "above"
-            drawing.rect(
-                x, y, width - 1, height - 1, f"heat {sign} h{shade}", tip=f"{name} in {column}: {100 * value:.3f}%"
-            )
+            tip = f"{name} in {column}: {100 * value:.3f}%" if tips else ""
+            drawing.rect(x, y, width - 1, height - 1, f"heat {sign} h{shade}", tip=tip)
             if not with_text:
                 continue
             ink = "heat-text dark" if shade >= 7 else "heat-text"

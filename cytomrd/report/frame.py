@@ -47,7 +47,6 @@ class Frame:
         self.left = self.left if left is None else left
         self.width, self.height = size
         self.drawing = Drawing(self.left + self.width + self.right, self.top + self.height + self.bottom, title)
-        self.drawing.rect(self.left, self.top, self.width, self.height, "area")
 
     def across(self, values) -> np.ndarray:
         """Pixel position of values on the x axis; a value off the axis stands on its edge."""
@@ -66,23 +65,26 @@ class Frame:
 
     def x_axis(self, *, label: bool = True) -> None:
         """Ticks and label below the plot area."""
-        base = self.top + self.height
+        base, start = self.top + self.height, self.drawing.n_shapes
         ticks = axis_ticks(self.x.transform, self.x.low, self.x.high)
-        self.drawing.ticks([(v, base) for v in self.across(ticks.minor)], 0.0, 2.5, "minor")
+        self.drawing.ticks([(v, base) for v in self.across(ticks.minor)], 0.0, 3.0, "minor")
         major = self.across([position for position, _ in ticks.major])
-        self.drawing.ticks([(v, base) for v in major], 0.0, 4.5, "major")
+        self.drawing.ticks([(v, base) for v in major], 0.0, 5.0, "major")
         self.drawing.texts([(v, base + 14, text) for v, (_, text) in zip(major, ticks.major, strict=True)], "tick mid")
+        self.drawing.gather(start)
         if label:
             self.drawing.text(self.left + self.width / 2, base + 29, self.x.label, "label mid", within=self.width + 30)
 
     def y_axis(self) -> None:
         """Ticks and label left of the plot area."""
+        start = self.drawing.n_shapes
         ticks = axis_ticks(self.y.transform, self.y.low, self.y.high)
-        self.drawing.ticks([(self.left, v) for v in self.up(ticks.minor)], -2.5, 0.0, "minor")
+        self.drawing.ticks([(self.left, v) for v in self.up(ticks.minor)], -3.0, 0.0, "minor")
         major = self.up([position for position, _ in ticks.major])
-        self.drawing.ticks([(self.left, v) for v in major], -4.5, 0.0, "major")
+        self.drawing.ticks([(self.left, v) for v in major], -5.0, 0.0, "major")
         labels = [(self.left - 6, v + 3.3, text) for v, (_, text) in zip(major, ticks.major, strict=True)]
         self.drawing.texts(labels, "tick end")
+        self.drawing.gather(start)
         self.drawing.text(
             10, self.top + self.height / 2, self.y.label, "label mid", rotate=True, within=self.height + 20
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from cytomrd.report.publish import PublishedRun, publish
 from cytomrd.run.execute import Progress, gate_plan
+from cytomrd.run.gate_sample import content_of
 from cytomrd.run.lock import hold_lock
 from cytomrd.run.plan import RunPlan
 from cytomrd.run.provenance import describe_run, read_current
@@ -28,8 +30,21 @@ def gate_run(
     max_memory_mb: float | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    content_of: Callable[[Path], str] = content_of,
+    is_partial: bool = False,
 ) -> PublishedRun | dict:
     """Carry out a plan and write its results into ``out``, which this process holds meanwhile.
+
+    Parameters
+    ----------
+    plan, settings, pool, max_memory_mb, force, progress, content_of
+        As for :func:`cytomrd.run.execute.gate_plan`.
+    out
+        The results folder.
+    started
+        When the run began.
+    is_partial
+        Whether samples of the run are left out of the plan for now; what was gated of them before is kept then.
 
     Returns
     -------
@@ -45,7 +60,16 @@ def gate_run(
     """
     with hold_lock(out) as check:
         store = sample_store(out)
-        run = gate_plan(plan, settings, store, pool=pool, max_memory_mb=max_memory_mb, force=force, progress=progress)
+        run = gate_plan(
+            plan,
+            settings,
+            store,
+            pool=pool,
+            max_memory_mb=max_memory_mb,
+            force=force,
+            progress=progress,
+            content_of=content_of,
+        )
         known = None if force else read_current(out, run)
         if known is not None:
             return known
@@ -57,5 +81,6 @@ def gate_run(
             describe=lambda result: describe_run(run, result, jobs=pool.size, started=started),
             check=check,
         )
-        clear_unsealed(store, keep=run.folders)
+        if not is_partial:
+            clear_unsealed(store, keep=run.folders)
     return published

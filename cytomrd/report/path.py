@@ -30,7 +30,7 @@ def gating_path(sample: SampleResult, file: FileResult) -> tuple[list[dict[str, 
     steps = []
     if file.time_plot is not None:
         steps.append({"plot": draw_time(file.time_plot), "title": "Events per second", "note": _time_note(file)})
-    return [*steps, *_steps(sample, file, to_answer)], list(_steps(sample, file, beside))
+    return [*steps, *_steps(sample, file, to_answer)], list(_steps(sample, file, beside, follow=False))
 
 
 def _divided(file: FileResult) -> tuple[list[GatePlot], list[GatePlot]]:
@@ -43,14 +43,16 @@ def _divided(file: FileResult) -> tuple[list[GatePlot], list[GatePlot]]:
     return steps, [p for p in plots if p not in steps]
 
 
-def _steps(sample: SampleResult, file: FileResult, chosen: list[GatePlot]) -> Iterator[dict[str, object]]:
+def _steps(
+    sample: SampleResult, file: FileResult, chosen: list[GatePlot], *, follow: bool = True
+) -> Iterator[dict[str, object]]:
     titles = {p.name: p.title for p in sample.panel.populations if p.title} if sample.panel is not None else {}
     titles |= {p.population: p.title for p in file.gate_plots} | {ROOT: "all events"}
     for plots in _by_parent(chosen):
         first = plots[0]
         parent = _lower(titles.get(first.parent, first.parent.replace("_", " ")))
         yield {
-            "plot": _drawn(sample, file, plots),
+            "plot": _drawn(sample, file, plots, follow),
             "title": ", ".join(p.title for p in plots),
             "note": _note(plots, parent),
         }
@@ -93,9 +95,9 @@ def _lower(title: str) -> str:
     return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
-def _drawn(sample: SampleResult, file: FileResult, plots: list[GatePlot]) -> Markup:
+def _drawn(sample: SampleResult, file: FileResult, plots: list[GatePlot], follow: bool) -> Markup:
     plots = [common_plot(p) for p in plots]
-    return draw_gates(plots, _dots(sample, file, plots))
+    return draw_gates(plots, _dots(sample, file, plots) if follow else {})
 
 
 def _dots(sample: SampleResult, file: FileResult, plots: list[GatePlot]) -> dict[str, np.ndarray]:

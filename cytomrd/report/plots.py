@@ -99,7 +99,6 @@ def draw_time(plot: TimePlot) -> Markup:
     if len(line):
         base = frame.top + SIDE
         frame.drawing.polyline(np.vstack([[line[0, 0], base], line, [line[-1, 0], base]]), "rate-area", close=True)
-        frame.drawing.polyline(line, "rate")
     _linear_ticks(frame)
     frame.box()
     return frame.drawing.markup()

@@ -100,7 +100,11 @@ def _spill_view(quality: TubeQuality) -> dict[str, object] | None:
     ]
     return {
         "plot": draw_matrix(
-            list(names[rows]), list(names[columns]), left[rows][:, columns], title="Spill left after compensation"
+            list(names[rows]),
+            list(names[columns]),
+            left[rows][:, columns],
+            title="Spill left after compensation",
+            tips=False,
         ),
         "title": "Spill left after compensation, percent",
         "note": "; ".join(parts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from cytomrd.report.batch import batch_notes, batch_rows
 from cytomrd.report.page import asset, environment, last_part, policy
 from cytomrd.report.sample import sample_view
+from cytomrd.report.svg import SHARED
 from cytomrd.report.tables import DECISION_COLUMNS, csv_text, data_uri, decision_rows, provenance_table, qc_table
 from cytomrd.report.verdict import NEEDS, Verdict, describe_sample
 from cytomrd.report.visits import Entry, series_views
@@ -23,6 +25,7 @@ __all__ = ["INFUSIONS_D", "anchor_of", "render_article", "render_page", "render_
 INFUSIONS_D = (0.0, 7.0)
 # An article is made before the subject's other visits are known. Escaped text can never hold this.
 SERIES_PLACE = "<!--series-->"
+SHARED_GROUP = re.compile(f'<g class="{SHARED}">(.*?)</g>', re.DOTALL)
 
 
 def render_report(run: RunResult, *, infusions_d: Sequence[float] = INFUSIONS_D) -> str:
@@ -92,12 +95,30 @@ def render_page(
             notes=batch_notes(run, anchors),
             rows=batch_rows(run, entries),
             series=series_views(entries, infusions_d),
-            articles=(Markup(_with_series(article(i), entries, anchor_of(i), infusions_d)) for i in order),
+            articles=_articles(article, order, entries, infusions_d),
             qc=qc_table(run.samples),
             provenance=provenance_table(run),
             downloads=_downloads(run),
         )
     )
+
+
+def _articles(
+    article: Callable[[int], str], order: Sequence[int], entries: Sequence[Entry], infusions_d: Sequence[float]
+) -> Iterator[Markup]:
+    """Each sample's article with its series. An axis drawn before is not written again but referred to."""
+    seen: dict[str, str] = {}
+
+    def once(found: re.Match) -> str:
+        shapes = found[1]
+        if shapes in seen:
+            return f'<use href="#{seen[shapes]}"/>'
+        seen[shapes] = f"axis{len(seen) + 1}"
+        return f'<g id="{seen[shapes]}" class="plot">{shapes}</g>'  # what refers to it finds its style here alone
+
+    for index in order:
+        text = _with_series(article(index), entries, anchor_of(index), infusions_d)
+        yield Markup(SHARED_GROUP.sub(once, text))
 
 
 def _with_series(article: str, entries: Sequence[Entry], anchor: str, infusions_d: Sequence[float]) -> str:

@@ -159,7 +159,7 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
         yield "Threshold 10⁻⁵", "below" if mrd.below_1e_5 else "at or above", "the point estimate"
     if sample.interval_with_gates is not None:
         shown = fraction_words(mrd.mrd_fraction, *sample.interval_with_gates)
-        yield "MRD with moved gates", shown, _gates_words(sample)
+        yield "MRD by the whole analysis", shown, _gates_words(sample)
     if sample.mrd_fraction_without_qc is not None:
         yield "MRD without time QC", fraction_words(sample.mrd_fraction_without_qc), _difference(sample)
     verdict = str(mrd.hemodilution or "not_assessed")
@@ -168,10 +168,14 @@ def _mrd_figures(sample: SampleResult) -> Iterator[tuple[str, str, str]]:
 
 def _gates_words(sample: SampleResult) -> str:
     error = sample.gate_error
-    unsure = ", up to all indeterminate cells" if sample.mrd.n_indeterminate_pc else ""
+    upper = ["all indeterminate cells"] if sample.mrd.n_indeterminate_pc else []
+    if sample.mrd.n_clonal_pc < sample.mrd.threshold_events:
+        upper.append(f"the {sample.mrd.threshold_events - 1} events that may be missed below the threshold")
+    unsure = f", up to {' or '.join(upper)}" if upper else ""
     return (
-        f"counting, cuts and compensation together{unsure}; {error.fewest:,} to {error.most:,} clonal cells in "
-        f"{error.n_draws} draws within their evidence"
+        "counting, cuts, compensation, cells that may be the clone's or not, and cells that gates lose"
+        f"{unsure}; {error.fewest:,} to {error.most:,} clonal cells in {error.n_draws} draws of the gates within "
+        "their evidence"
     )
 
 

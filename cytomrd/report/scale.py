@@ -19,7 +19,7 @@ WIDTH, LOW, HIGH = 0.8, -0.1, 1.03
 # Points put on each edge of an outline that is not along an axis: it is straight on the other scale alone.
 STEPS = 12
 # Bins drawn along an axis: as fine as a small plot shows, and half the size of the page.
-BINS = 96
+BINS = 88
 
 
 def common_axis(axis: PlotAxis) -> PlotAxis:

@@ -15,8 +15,8 @@ from cytomrd.report.words import power_of_ten
 __all__ = ["Interval", "Standing", "draw_intervals", "draw_standing"]
 
 ROW = 17.0
-LETTER = 5.4
-NAME_WIDTH = 62.0
+# Width of a letter, of a limit's name, and the most that a row's label takes.
+LETTER, NAME_WIDTH, MOST_LABEL = 5.4, 62.0, 230.0
 SHAPES = {"clonal": "diamond", "normal": "circle", "unsure": "triangle", "car": "square"}
 
 
@@ -170,7 +170,7 @@ def draw_intervals(
     percent
         Whether the values are fractions to be read as percent.
     """
-    left = 10 + LETTER * max((len(r.label) for r in rows), default=0)
+    left = min(10 + LETTER * max((len(r.label) for r in rows), default=0), MOST_LABEL)
     width, top = 250.0, 4.0
     height = ROW * len(rows) + 4
     drawing = Drawing(left + width + 16, top + height + 34, title)
@@ -184,7 +184,7 @@ def draw_intervals(
         if span is not None:
             x0 = axis.at(span[0])
             drawing.rect(x0, y - ROW / 2, axis.at(span[1]) - x0, ROW, "expected")
-        drawing.text(left - 6, y + 3.5, row.label, "tick end")
+        drawing.text(left - 6, y + 3.5, row.label, "tick end", within=left)
         if row.value is None:
             continue
         drawing.line(axis.at(row.low), y, axis.at(row.high), y, f"whisker {row.kind}")

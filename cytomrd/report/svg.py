@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from cytomrd.report.words import plain
 
-__all__ = ["Drawing", "density_png", "dots_png", "fitting", "number"]
+__all__ = ["SHARED", "Drawing", "density_png", "dots_png", "fitting", "number"]
 
 # A density is read by its shape: one grey, more opaque where there is more. It must not compete with the
 # populations drawn on top, and must read on white and on black alike.
@@ -26,6 +26,10 @@ _LEVELS = 10
 _FAINTEST = 70
 # Width of a letter over the size of the font, as wide as common sans-serif fonts have it; wide scripts take a square.
 _LETTER, _WIDE_LETTER, _FONT = 0.56, 1.0, 10.5
+
+
+# Class of a group that a page need hold only once.
+SHARED = "shared"
 
 
 def number(value: float) -> str:
@@ -69,9 +73,14 @@ class Drawing:
         self.path("".join(f"M{number(a)} {number(b)}L{number(c)} {number(d)}" for a, b, c, d in segments), css)
 
     def ticks(self, starts: Iterable[tuple[float, float]], dx: float, dy: float, css: str) -> None:
-        """Equal short strokes, each from its start, as one path."""
+        """Equal short strokes along an axis, each from its start, as one path of steps from one to the next."""
         stroke = f"h{number(dx)}" if dx else f"v{number(dy)}"
-        self.path("".join(f"M{_short(x)} {_short(y)}{stroke}" for x, y in starts), css)
+        d, at = "", None
+        for start in starts:
+            x, y = round(float(start[0]), 1), round(float(start[1]), 1)
+            step = f"M{_pair(x, y)}" if at is None else f"m{_pair(x - at[0] - dx, y - at[1] - dy)}"
+            d, at = d + step + stroke, (x, y)
+        self.path(d, css)
 
     def polyline(self, points: np.ndarray, css: str, *, close: bool = False) -> None:
         """A line through points, array of shape (n, 2)."""
@@ -102,6 +111,15 @@ class Drawing:
         spans = "".join(f'<tspan x="{_short(x)}" y="{_short(y)}">{escape(plain(t))}</tspan>' for x, y, t in lines)
         if spans:
             self._parts.append(f'<text class="{css}">{spans}</text>')
+
+    def gather(self, start: int) -> None:
+        """Put the shapes drawn since there were ``start`` of them into a group that many drawings have alike."""
+        self._parts[start:] = [f'<g class="{SHARED}">{"".join(self._parts[start:])}</g>']
+
+    @property
+    def n_shapes(self) -> int:
+        """Shapes drawn so far."""
+        return len(self._parts)
 
     def dots(self, points: np.ndarray, css: str, shape: str = "circle", size: float = 1.6) -> None:
         """Every point of an array of shape (n, 2) as a mark of its own, all in one path.
@@ -165,6 +183,12 @@ def _short(value: float) -> str:
 _STROKES = {"point": 1.5, "lozenge": 1.77, "block": 2.0}
 
 
+def _pair(x: float, y: float) -> str:
+    """Two coordinates; a minus sign parts them as well as a space does."""
+    text = _short(y)
+    return _short(x) + ("" if text.startswith("-") else " ") + text
+
+
 def _shape(shape: str, s: float) -> tuple[float, float, str]:
     """Where a mark begins, from its centre, and its outline from there."""
     n = number
@@ -181,7 +205,7 @@ def _shape(shape: str, s: float) -> tuple[float, float, str]:
         return -s, -s, f"h{n(2 * s)}v{n(2 * s)}h{n(-2 * s)}z"
     if shape == "triangle":
         s *= 1.2
-        return -s, 0.8 * s, f"h{n(2 * s)}l{n(-s)} {n(-1.8 * s)}z"
+        return -s, 0.8 * s, f"h{_short(2 * s)}l{_pair(-s, -1.8 * s)}z"
     raise ValueError(f"no mark {shape!r}; there are circle, diamond, square, triangle, point, lozenge, block")
 
 

@@ -153,7 +153,8 @@ def _level_table(rung: Rung) -> Table:
         ("Level", True), ("Mixtures", True), ("Called positive", True), ("95% interval", True),
         ("Indeterminate", True), ("By counting alone", True), ("Events, mean", True),
         ("Recovery (95% interval)", True), ("CV", True), ("CV by counting", True), ("Clonal events found", True),
-        ("False events, mean", True), ("Interval holds level", True), ("With gates", True), ("Without result", True),
+        ("False events, mean", True), ("Interval holds level", True), ("Whole analysis", True),
+        ("Without result", True),
     )  # fmt: skip
     return Table(heads, tuple(_level_row(s) for s in rung.levels))
 

@@ -6,7 +6,9 @@ failed, as with the workers of this machine. Dask's own ways of trying again wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
@@ -18,6 +20,8 @@ from cytomrd.run.workers import Failed, Task, attempt
 __all__ = ["DaskPool", "check_address"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# What calls of Dask raise where the scheduler is gone.
+LOST = (OSError, CancelledError)
 POLL_S, FETCH_S, CONNECT_S, WITHOUT_WORKERS_S = 0.5, 5.0, 20.0, 120.0
 
 
@@ -70,6 +74,7 @@ class DaskPool:
             self._client = Client(address, security=security, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"scheduler {address}: cannot be reached: {error}") from error
+        self._address = address
         self._most = n_workers
         self._folders = [str(f) for f in folders]
         self._running: dict[object, tuple[Task, str]] = {}
@@ -79,12 +84,17 @@ class DaskPool:
         return self
 
     def __exit__(self, *exc_info) -> None:
-        self._client.cancel(list(self._running))
+        with suppress(*LOST):
+            self._client.cancel(list(self._running))
         self._client.close()
 
     @property
     def size(self) -> int:
         """Workers there are now; waits for one where there is none."""
+        with self._scheduler_there():
+            return self._size()
+
+    def _size(self) -> int:
         started = monotonic()
         while not (workers := self._workers()):
             if monotonic() - started > WITHOUT_WORKERS_S:
@@ -108,6 +118,10 @@ class DaskPool:
 
     def submit(self, task: Task) -> None:
         """Give a task to an idle worker."""
+        with self._scheduler_there():
+            self._submit(task)
+
+    def _submit(self, task: Task) -> None:
         busy = {worker for _, worker in self._running.values()}
         worker = next(w for w in self._workers() if w not in busy)
         future = self._client.submit(attempt, task.function, task.arguments, workers=[worker], pure=False)
@@ -115,6 +129,21 @@ class DaskPool:
 
     def finished(self) -> Sequence[tuple[Task, object]]:
         """Wait for results, and for the loss of workers."""
+        with self._scheduler_there():
+            return self._finished()
+
+    @contextmanager
+    def _scheduler_there(self) -> Iterator[None]:
+        """Say of Dask's own errors within, which are never those of a task, that the scheduler was lost."""
+        try:
+            yield
+        except LOST as error:
+            raise RunError(
+                f"scheduler {self._address}: was lost ({type(error).__name__}); finished samples are kept: run the "
+                "same command again, on a scheduler or without"
+            ) from error
+
+    def _finished(self) -> Sequence[tuple[Task, object]]:
         while True:
             self._wait(POLL_S)
             ended = []

@@ -86,6 +86,7 @@ def gate_plan(
     max_memory_mb: float | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    content_of: Callable[[Path], str] = content_of,
 ) -> GatedRun:
     """Gate every sample of the plan that is not sealed yet.
 
@@ -105,6 +106,8 @@ def gate_plan(
         Gate again what is sealed.
     progress
         Called with (sample id, its events, ``"kept"``, ``"gated"`` or ``"failed"``) as each sample ends.
+    content_of
+        Gives the SHA-256 of a file of the run, to tell whether it is the one that was gated.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def gate_plan(
     """
     tell = progress or (lambda sample_id, n_events, what: None)
     clear_unsealed(store)
-    kept, redone = ({}, ()) if force else _kept(plan, settings, store)
+    kept, redone = ({}, ()) if force else _kept(plan, settings, store, content_of)
     for line in redone:
         log.warning("%s", line)
     found: dict[str, SealedSample | Failed] = {}
@@ -231,7 +234,9 @@ def _find_scales(samples: list[PlannedSample], plan: RunPlan, settings: RunSetti
     run_tasks(tasks, pool, lambda task, scales: shared.scales.update({task.key: scales}))
 
 
-def _kept(plan: RunPlan, settings: RunSettings, store: Path) -> tuple[dict[str, SealedSample], tuple[str, ...]]:
+def _kept(
+    plan: RunPlan, settings: RunSettings, store: Path, content_of: Callable[[Path], str]
+) -> tuple[dict[str, SealedSample], tuple[str, ...]]:
     """Samples that are sealed from the same content, and for each of the others that was sealed what changed."""
     sealed = find_sealed(store)
     known = [s for s in plan.samples if s.sample_id in sealed and not any(f.error for f in s.files)]

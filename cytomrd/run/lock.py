@@ -41,25 +41,31 @@ def hold_lock(out: Path) -> Iterator[Callable[[], None]]:
     """
     holder = out.parent / f".{out.name}.holder"
     mine = _myself()
-    with _guarded(out):
-        _refuse_living_holder(out, holder, mine)
-        _write(holder, mine)
     end = threading.Event()
     beat = threading.Thread(target=_beat, args=(holder, mine, end), daemon=True)
-    beat.start()
 
     def check() -> None:
         if _read(holder) != mine:
             raise RunLockedError(f"{out}: another process took this folder over while this one was stopped; run again")
 
-    try:
+    try:  # from here on, since an interruption may come at any moment
+        with _guarded(out):
+            _refuse_living_holder(out, holder, mine)
+            _write(holder, mine)
+        beat.start()
         yield check
     finally:
         end.set()
-        beat.join()
-        with suppress(RunError), _guarded(out):
-            if _read(holder) == mine:
-                holder.unlink()
+        if beat.is_alive():
+            beat.join()
+        if _read(holder) == mine:
+            _release(out, holder, mine)
+
+
+def _release(out: Path, holder: Path, mine: Mapping[str, object]) -> None:
+    with suppress(RunError), _guarded(out):
+        if _read(holder) == mine:
+            holder.unlink()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ time) to clonal events of another donor. No event stands twice in a mixture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,10 @@ class SimulatedMixture:
     n_wanted: int
     clone: str
     entropy: tuple[int, ...]
+
+    def made_from(self, content_of: Callable[[Path], str]) -> list[object]:
+        """All that decides its content; ``content_of`` gives that of a file."""
+        return [repr(self), repr(CLONES[self.clone]) if self.clone else ""]
 
     def write(self, folder: Path, settings: RunSettings) -> tuple[WrittenTube, ...]:
         """Write both tubes into a folder."""
@@ -116,6 +120,14 @@ class OwnMixture:
     folder: Path
     tubes: tuple[OwnTube, ...]
     entropy: tuple[int, ...]
+
+    def made_from(self, content_of: Callable[[Path], str]) -> list[object]:
+        """All that decides its content; ``content_of`` gives that of a file."""
+        tubes = [
+            [repr(t.row), content_of(t.blank), t.n_events, content_of(t.donor) if t.donor else "", t.clonal.tolist()]
+            for t in self.tubes
+        ]
+        return [list(self.entropy), tubes]
 
     def write(self, folder: Path, settings: RunSettings) -> tuple[WrittenTube, ...]:
         """Write all tubes into a folder."""

@@ -17,7 +17,18 @@ from cytomrd.panel.matching import ChannelMatch, match_channels, recognise_panel
 from cytomrd.run.tracking import visit_order
 from cytomrd.samplesheet import SAMPLESHEET_NAME, SampleRow, find_fcs_files, load_samplesheet
 
-__all__ = ["SERIES_ROLES", "PlannedFile", "PlannedSample", "RunPlan", "plan_run", "rows_to_files"]
+__all__ = [
+    "SERIES_ROLES",
+    "PlannedFile",
+    "PlannedSample",
+    "RunPlan",
+    "check_run_folder",
+    "is_control_of",
+    "list_rows",
+    "plan_rows",
+    "plan_run",
+    "rows_to_files",
+]
 
 CONTROL_ROLES = ("pre_infusion", "fmo", "isotype")
 SERIES_ROLES = ("sample", "pre_infusion", "negative")
@@ -95,19 +106,45 @@ def plan_run(folder: str | Path, *, strict: bool = False, exclude: Path | None =
         If the folder does not exist or holds no FCS file.
     """
     folder = Path(folder)
+    rows, notes = list_rows(folder, exclude=exclude)
+    if not rows:
+        raise RunError(f"no FCS file (*.fcs, *.lmd) in {folder}; `cytomrd demo {folder}` writes an example run")
+    return plan_rows(folder, rows, notes, strict=strict)
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse what is no folder."""
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder; give the folder that holds the FCS files")
-    notes: list[str] = []
+
+
+def list_rows(
+    folder: Path, *, exclude: Path | None = None, missing_ok: bool = False
+) -> tuple[tuple[SampleRow, ...], tuple[str, ...]]:
+    """Rows of the samplesheet, or one for each FCS file where there is none, and notes on them.
+
+    ``missing_ok`` lets the sheet name files that are not there yet.
+
+    Raises
+    ------
+    SamplesheetError, RunError
+        As :func:`plan_run`.
+    """
+    check_run_folder(folder)
     if (folder / SAMPLESHEET_NAME).exists():
-        sheet = load_samplesheet(folder)
-        rows = sheet.rows
-        notes += sheet.notes
-    else:
-        rows = _assumed_rows(folder, exclude)
-        notes.append(
-            f"no {SAMPLESHEET_NAME}: each file was taken as a sample of its own and its panel recognised from the "
-            f"markers; `cytomrd samplesheet {folder}` writes a draft to edit"
-        )
+        sheet = load_samplesheet(folder, missing_ok=missing_ok)
+        return sheet.rows, sheet.notes
+    note = (
+        f"no {SAMPLESHEET_NAME}: each file was taken as a sample of its own and its panel recognised from the "
+        f"markers; `cytomrd samplesheet {folder}` writes a draft to edit"
+    )
+    names = _fcs_files(folder, exclude)
+    return tuple(SampleRow(file=name, sample_id=Path(name).stem, row=0) for name in names), (note,)
+
+
+def plan_rows(folder: Path, rows: Sequence[SampleRow], notes: Sequence[str], *, strict: bool = False) -> RunPlan:
+    """The plan of some rows; a file that cannot be gated says why and stops no other."""
+    notes = list(notes)
     panels: dict[str, Panel] = {}
     files = [_plan_file(folder, row, panels, strict) for row in rows if row.role not in SKIPPED_ROLES]
     skipped = [row.file for row in rows if row.role in SKIPPED_ROLES]
@@ -128,13 +165,6 @@ def rows_to_files(folder: Path, rows: Sequence[SampleRow], panel: Panel) -> list
 def _fcs_files(folder: Path, exclude: Path | None) -> list[str]:
     inside = exclude.resolve() if exclude is not None else None
     return [n for n in find_fcs_files(folder) if inside is None or inside not in (folder / n).resolve().parents]
-
-
-def _assumed_rows(folder: Path, exclude: Path | None) -> tuple[SampleRow, ...]:
-    names = _fcs_files(folder, exclude)
-    if not names:
-        raise RunError(f"no FCS file (*.fcs, *.lmd) in {folder}; `cytomrd demo {folder}` writes an example run")
-    return tuple(SampleRow(file=name, sample_id=Path(name).stem, row=0) for name in names)
 
 
 def _plan_file(folder: Path, row: SampleRow, panels: dict[str, Panel], strict: bool) -> PlannedFile:
@@ -194,14 +224,7 @@ def _group(files: list[PlannedFile], panels: Mapping[str, Panel]) -> tuple[Plann
 def _controls(of: PlannedFile, panel_id: str, files: list[PlannedFile]) -> tuple[PlannedFile, ...]:
     """The files that can set the CAR threshold: the subject's own pre-infusion sample, then FMO, then isotype."""
     subject = of.row.subject_id
-    usable = [
-        f
-        for f in files
-        if f.row.role in CONTROL_ROLES
-        and f.panel_id == panel_id
-        and f.match is not None
-        and (f.row.role != "pre_infusion" or (subject and f.row.subject_id == subject))
-    ]
+    usable = [f for f in files if is_control_of(f.row, of.row) and f.panel_id == panel_id and f.match is not None]
     return tuple(sorted(usable, key=lambda f: (CONTROL_ROLES.index(f.row.role), f.row.subject_id != subject)))
 
 
@@ -219,3 +242,9 @@ def _first_visit(of: PlannedFile, files: list[PlannedFile]) -> PlannedFile | Non
     series = [f for f in files if f.match is not None and f.row.role in SERIES_ROLES and kind(f) == kind(of)]
     first = min(series, key=lambda f: (visit_order(f.row), f.row.row))
     return None if first is of or first.row.sample_id == of.row.sample_id else first
+
+
+def is_control_of(row: SampleRow, other: SampleRow) -> bool:
+    """Whether the file of ``row`` can set the CAR threshold of ``other``'s, if both are of one panel."""
+    own = bool(other.subject_id) and row.subject_id == other.subject_id
+    return row.role in CONTROL_ROLES and (row.role != "pre_infusion" or own)

@@ -17,7 +17,7 @@ from cytomrd.run.model import PlotAxis, RareCells, TubeQuality
 __all__ = ["tube_quality"]
 
 N_EVENTS = 40_000
-N_TIME_BINS = 60
+N_TIME_BINS = 48
 MIN_PER_BIN = 40
 SCATTER = ("FSC-A", "SSC-A")
 

@@ -14,6 +14,7 @@ from cytomrd.errors import CytomrdError
 from cytomrd.mrd.ladder import Criterion, Mixture, Rung, judge_ladder, summarise_ladder
 from cytomrd.panel import Panel
 from cytomrd.run.finish import analyse_marrow
+from cytomrd.run.kept_mixtures import KeptMixtures
 from cytomrd.run.ladder_plan import LadderPlan, PlannedMixture
 from cytomrd.run.mixtures import clonal_positions
 from cytomrd.run.plan import PlannedSample, rows_to_files
@@ -36,7 +37,9 @@ class ValidationResult:
     criteria: tuple[Criterion, ...]
 
 
-def run_ladder(plan: LadderPlan, *, pool: Pool, progress: Progress | None = None) -> ValidationResult:
+def run_ladder(
+    plan: LadderPlan, *, pool: Pool, store: Path | None = None, progress: Progress | None = None
+) -> ValidationResult:
     """Send every mixture through the whole chain, FCS to status, and summarise.
 
     Parameters
@@ -45,28 +48,44 @@ def run_ladder(plan: LadderPlan, *, pool: Pool, progress: Progress | None = None
         From :func:`plan_simulated_ladder` or :func:`plan_own_ladder`.
     pool
         The workers; the results do not depend on them.
+    store
+        Where finished mixtures are kept; those that are there, made from the same, are not made again.
     progress
         Called with (nucleated cells done, what is done) after each mixture.
+
+    Raises
+    ------
+    StorageError
+        If a mixture cannot be kept; those before it are.
     """
     settings = plan.run_settings
     if plan.folder is not None and settings.spillover is not None:
         # The mixtures carry the matrix themselves.
         settings = settings.model_copy(update={"spillover": None})
-    tasks = [Task(i, _run_mixture, (m, plan.panel, settings, plan.run_settings)) for i, m in enumerate(plan.mixtures)]
+    kept = KeptMixtures(store, plan)
     found: dict[int, Mixture] = {}
-    done = 0
+
+    def end(index: int, mixture: Mixture) -> None:
+        found[index] = mixture
+        if progress is not None:
+            progress(sum(m.n_wanted for m in found.values()), f"{mixture.group} {mixture.level:.3g}")
 
     def take(task: Task, mixture: Mixture | Failed) -> None:
-        nonlocal done
         if isinstance(mixture, Failed):
             mixture = replace(plan.mixtures[task.key].described, error=str(mixture))
-        found[task.key] = mixture
-        done += mixture.n_wanted
-        if progress is not None:
-            progress(done, f"{mixture.group} {mixture.level:.3g}")
+        kept.keep(task.key, mixture)
+        end(task.key, mixture)
 
+    for index, mixture in kept.found():
+        end(index, mixture)
+    tasks = [
+        Task(i, _run_mixture, (m, plan.panel, settings, plan.run_settings))
+        for i, m in enumerate(plan.mixtures)
+        if i not in found
+    ]
     run_tasks(tasks, pool, take)
-    mixtures = tuple(found[i] for i in range(len(tasks)))
+    kept.clear_others()
+    mixtures = tuple(found[i] for i in range(len(plan.mixtures)))
     rungs = summarise_ladder(mixtures, lod_events=plan.panel.mrd.lod_events)
     return ValidationResult(plan, mixtures, rungs, judge_ladder(rungs))
 

@@ -32,7 +32,7 @@ OF_THE_SPECIMEN = (
 )
 
 
-def check_file(name: str, folder: Path, in_folder: Sequence[str]) -> tuple[str, str]:
+def check_file(name: str, folder: Path, in_folder: Sequence[str], *, missing_ok: bool = False) -> tuple[str, str]:
     """The file's path relative to the folder, in one spelling, and the problem with it (empty if none)."""
     if "\\" in name:
         return name, f"{name!r} holds a backslash; write folders with '/'"
@@ -50,6 +50,8 @@ def check_file(name: str, folder: Path, in_folder: Sequence[str]) -> tuple[str, 
     if not real.is_relative_to(folder.resolve()):
         return relative, f"{name!r} is a link that leads out of the run folder; copy the file into it"
     if not exists:
+        if missing_ok:
+            return relative, ""
         return relative, f"there is no file {name!r}{_nearest_file(name, in_folder)}"
     if not full.is_file():
         return relative, f"{name!r} is not a file; write the path of one FCS file"

@@ -106,8 +106,10 @@ def read_samplesheet(folder: str | Path) -> tuple[SampleRow, ...]:
     return load_samplesheet(folder).rows
 
 
-def load_samplesheet(folder: str | Path) -> Samplesheet:
+def load_samplesheet(folder: str | Path, *, missing_ok: bool = False) -> Samplesheet:
     """As :func:`read_samplesheet`, with notes: files that are not listed, dates without an hour, filled blanks.
+
+    ``missing_ok`` allows rows of files that are not there (yet).
 
     Raises
     ------
@@ -119,7 +121,7 @@ def load_samplesheet(folder: str | Path) -> Samplesheet:
     if not path.is_file():
         problem = f"{path} is missing; `cytomrd samplesheet {folder}` writes a draft to edit"
         raise SamplesheetError(problem, (problem,))
-    reader = _Reader(folder)
+    reader = _Reader(folder, missing_ok)
     rows = reader.read(path)
     if reader.problems:
         problems = tuple(sorted(dict.fromkeys(reader.problems), key=_row_of))
@@ -179,8 +181,9 @@ def _as_text(value: object) -> str:
 class _Reader:
     """Reads a samplesheet and collects its problems and notes."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, missing_ok: bool):
         self.folder = folder
+        self.missing_ok = missing_ok
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.panels: dict[str, Panel | None] = {}
@@ -265,7 +268,7 @@ class _Reader:
     def with_file(self, row: SampleRow) -> SampleRow:
         if not row.file:
             return row
-        name, problem = check_file(row.file, self.folder, self.in_folder)
+        name, problem = check_file(row.file, self.folder, self.in_folder, missing_ok=self.missing_ok)
         if problem:
             self.problems.append(f"row {row.row}, file: {problem}")
             return row

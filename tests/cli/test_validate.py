@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -71,10 +72,20 @@ def test_a_ladder_of_own_files(own_run, tmp_path):
     assert not re.search(r"\bnan\b|\bNone\b|\d\.\d{7}", re.sub(r"<svg.*?</svg>|data:[^\"]*", "", page))
 
 
-def test_a_simulated_ladder_is_the_same_for_any_number_of_jobs(tmp_path):
+def test_a_simulated_ladder_is_the_same_for_any_number_of_jobs_and_when_it_goes_on(tmp_path):
     common = ("--levels", "1e-3,0", "-n", "1e5", "--seeds", 1, "--blanks", 1, "--law", "clinical", "--seed", 5)
     for jobs in (1, 2):
         validate("-o", tmp_path / str(jobs), "-j", jobs, *common)
+    for name in TABLES:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    # A ladder goes on from its finished mixtures; one that was damaged is made again.
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / ".2.samples").glob("*/manifest.json")}
+    damaged, kept = made
+    damaged.write_bytes(damaged.read_bytes().replace(b"n_clonal", b"n_klonal"))
+    shutil.rmtree(tmp_path / "2")
+    validate("-o", tmp_path / "2", *common)
+    assert damaged.stat().st_mtime_ns > made[damaged]
+    assert kept.stat().st_mtime_ns == made[kept]
     for name in TABLES:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 

@@ -142,8 +142,8 @@ def test_tubes_that_do_not_fit_are_refused():
         call_clones([TubeCells("1", ("CD3",), np.zeros((3, 1)), {})], SPEC)
     with pytest.raises(QuantificationError, match="once"):
         call_clones([TubeCells("1", ("CD19",), np.zeros((3, 1)), {})] * 2, SPEC)
-    with pytest.raises(QuantificationError, match="no tube"):
-        call_clones([], SPEC)
+    with pytest.raises(QuantificationError, match="no tube with B precursors"):
+        call_clones([], SPEC.model_copy(update={"cell": "B precursor"}))
 
 
 def test_polyclonal_b_cells_of_a_real_tube_hold_no_clone(shared_data):

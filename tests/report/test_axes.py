@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report.factory import MRD_PANEL, plot_axes
 
 from cytomrd.preprocess.transforms import Asinh, Biexponential, Hyperlog, Linear, Log, Logicle
 from cytomrd.report.axes import axis_ticks, nice_ticks
+from cytomrd.report.scale import common_axis
 
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 SCALES = [Logicle(), Logicle(W=1.2), Hyperlog(), Asinh(), Asinh(M=4.0, A=1.0), Log(), Biexponential(width=-100.0)]
@@ -78,3 +80,10 @@ def test_round_values_lie_within(low, span):
 
 def test_no_span_is_one_tick():
     assert nice_ticks(5.0, 5.0) == (5.0,)
+
+
+def test_no_tick_of_a_decade_is_missing_on_the_drawn_scale():
+    scale = common_axis(plot_axes(MRD_PANEL, "1")["CD38"])
+    ticks = np.array(axis_ticks(scale.transform, scale.low, scale.high).minor)
+    for value in [m * 10.0**k for k in (3, 4) for m in range(2, 10)]:
+        assert np.abs(ticks - float(scale.transform.apply(value))).min() < 1e-9, value

@@ -22,6 +22,7 @@ HOSTILE = {
     "chinese": "漢字測試標本名稱" * 6,
     "arabic": " مريض رقم ١٢ عينة النخاع \u202egnp.exe",
 }
+BOXES = "found => found.map(e => e.getBBox()).map(b => [b.x, b.y, b.width, b.height])"
 OVERFLOW = """() => Array.from(document.querySelectorAll('body *')).filter(e => {
   if (e.closest('.scroll') && !e.classList.contains('scroll')) return false;
   if (e.closest('svg') && e.tagName !== 'svg') return false;
@@ -137,6 +138,29 @@ def test_every_table_and_plot_can_be_saved(browser, address):
         assert (ground.tag.rpartition("}")[2], ground.get("fill")) == ("rect", "#fff")
         gate = [e for e in svg.iter() if e.tag.endswith("path") and e.get("stroke-linejoin") == "round"]
         assert gate, "the page's colours are written into the file"
+        figure = page.locator("article figure:has(svg use)").last
+        figure.hover()
+        with page.expect_download() as got:
+            figure.locator(".save").click()
+        text = got.value.path().read_text("utf-8")
+        assert "<use" not in text
+        assert "10⁴" in text, "an axis that the page draws once is in each file"
+        assert page.locator("figure > svg.plot").count() == page.locator("figure > .save").count()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_an_axis_that_is_referred_to_looks_like_one_that_is_drawn(browser, address, width):
+    # Both plots have the same axes; the first sample by need draws them, the other refers to them.
+    with Opened(browser, address, width=width) as (page, _):
+        boxes = []
+        for anchor, kind in (("s3", "g"), ("s1", "use")):
+            figure = page.locator(f"article#{anchor} figure", has=page.get_by_text("Singlets", exact=True)).first
+            axes = figure.locator(f"svg > {kind}")
+            assert axes.count() == 2
+            boxes.append(
+                axes.evaluate_all("found => found.map(e => e.getBBox()).map(b => [b.x, b.y, b.width, b.height])")
+            )
+        assert boxes[0] == boxes[1], "size and alignment of its labels"
 
 
 def test_what_a_spreadsheet_would_run_is_saved_as_text(browser, tmp_path):

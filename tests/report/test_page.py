@@ -15,6 +15,7 @@ import pytest
 from report.factory import NOTES, PROVENANCE, batch, car_sample, failed_sample, mrd_sample, with_full_path
 
 from cytomrd.gating.gates import GatingStrategy
+from cytomrd.mrd.gate_error import GateError95
 from cytomrd.panel import Panel
 from cytomrd.report.page import finalize
 from cytomrd.report.render import render_report
@@ -184,6 +185,14 @@ def test_the_same_run_gives_the_same_bytes(run, html):
     assert render_report(run) == html
 
 
+def test_an_axis_is_written_once_and_referred_to(html, page):
+    ids = {a["id"] for a in page.all("g") if "id" in a}
+    uses = [a["href"][1:] for a in page.all("use")]
+    assert set(uses) <= ids
+    assert len(uses) > 10 * len(ids)
+    assert 'class="shared"' not in html
+
+
 def test_tables_are_offered_as_csv(page):
     files = {a["download"]: a["href"] for a in page.all("a") if "download" in a}
     assert {"mrd.csv", "car_nk.csv", "qc.csv", "populations.csv", "gates_decided.csv"} <= set(files)
@@ -282,3 +291,19 @@ def test_a_large_sample_of_two_tubes_renders_in_time():
     assert time.process_time() - start < 3.0
     assert len(html) < 6_000_000
     assert 'data-n="15000"' in html
+
+
+@pytest.mark.parametrize(
+    ("counts", "words", "not_said"),
+    [
+        ({"n_clonal": 31}, "cells that gates lose; 28 to 33 clonal cells in 20 draws of the gates", "up to"),
+        ({"n_clonal": 31, "n_unsure": 8}, "up to all indeterminate cells;", "missed below"),
+        ({"n_clonal": 0}, "up to the 19 events that may be missed below the threshold;", "indeterminate"),
+    ],
+)
+def test_the_interval_of_the_whole_analysis_says_what_it_holds(counts, words, not_said):
+    sample = replace(mrd_sample(**counts), gate_error=GateError95(20, 3e-7, 28, 33))
+    text = Page(render_report(RunResult("/data/run", (sample,), (), {}))).text
+    [said] = re.findall(r"counting, cuts, compensation.*?their evidence", text)
+    assert words in said
+    assert not_said not in said

@@ -118,7 +118,7 @@ def test_a_run_tells_the_interval_with_gates(tmp_path):
         with (tmp_path / "results" / "mrd.csv").open(newline="") as file:
             (rows[draws],) = csv.DictReader(file)
         page = (tmp_path / "results" / "report.html").read_text("utf-8")
-        assert ("MRD with moved gates" in page) == (draws > 0)
+        assert ("MRD by the whole analysis" in page) == (draws > 0)
     moved, still = rows[20], rows[0]
     assert {k: v for k, v in moved.items() if "gates" not in k} == {k: v for k, v in still.items() if "gates" not in k}
     assert still["mrd_low_with_gates"] == still["mrd_sd_gates"] == ""

@@ -140,6 +140,18 @@ def test_the_second_of_two_runs_is_refused_and_the_first_is_not_disturbed(blood_
     assert (blood_run / "results" / "car_nk.csv").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such signal here")
+def test_a_run_that_is_ended_by_a_server_leaves_nothing_held(blood_run):
+    run = subprocess.Popen([*GATE, str(blood_run), "-q"], stderr=subprocess.PIPE, text=True)
+    while not (blood_run / ".results.holder").exists() and run.poll() is None:
+        time.sleep(0.01)
+    run.terminate()
+    assert "interrupted; nothing is left half written" in run.communicate()[1]
+    assert run.returncode == 130
+    assert {p.name for p in blood_run.glob(".results*")} <= {".results.lock", ".results.samples"}
+    assert not (blood_run / "results").exists()
+
+
 def test_times_of_files_decide_nothing(blood_run):
     """A clock that was set back leaves files from the future, and new content under old times."""
     assert gate(blood_run, "-j", 2).returncode == 0

@@ -28,14 +28,21 @@
     "stroke-linejoin", "paint-order", "text-anchor", "font-family", "font-size", "font-weight"];
   function save(svg) {
     var root = document.documentElement, copy = svg.cloneNode(true);
+    // What the page draws once for many plots is put into the file.
+    copy.querySelectorAll("use").forEach(function (use) {
+      var shapes = document.getElementById(use.getAttribute("href").slice(1)).cloneNode(true);
+      use.parentNode.replaceChild(shapes, use);
+    });
+    svg.insertAdjacentElement("afterend", copy);
     root.classList.add("light");
-    var from = svg.querySelectorAll("*"), to = copy.querySelectorAll("*");
-    for (var i = 0; i < from.length; i += 1) {
-      var style = getComputedStyle(from[i]);
-      STYLES.forEach(function (name) { to[i].setAttribute(name, style.getPropertyValue(name)); });
-      to[i].removeAttribute("class");
-    }
+    copy.querySelectorAll("*").forEach(function (shape) {
+      var style = getComputedStyle(shape);
+      STYLES.forEach(function (name) { shape.setAttribute(name, style.getPropertyValue(name)); });
+      shape.removeAttribute("id");
+    });
     root.classList.remove("light");
+    copy.remove();
+    copy.querySelectorAll("*").forEach(function (shape) { shape.removeAttribute("class"); });
     copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copy.removeAttribute("class");
     var ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
