@@ -162,6 +162,7 @@ def test_everything_by_keyboard_alone(windows):
     page.wait_for_selector("body.waits")
     ada.idle()
     moved = ada.number("MRD")
+    assert "left edge" in page.locator("#plot .editor").get_attribute("aria-label")  # still held, for the next key
     press("k")
     page.wait_for_selector("#dialog[open]")
     page.keyboard.type("by keys")
