@@ -28,8 +28,8 @@ from cytomrd.cli.main import cytomrd
 from cytomrd.review.run import open_review
 
 TITLE = "Moving gates on the page: `review_page.py`"
-# Gate, handle and step in pixels: one that changes the denominator alone, and one that changes the plasma cells.
-DRAGS = (("cells", "whole", 6), ("cd38_bright", "x 0", 9), ("b_precursors", "x 0", 7))
+# Gate, handle and step in pixels: two that change the denominator, and one that changes the plasma cells.
+DRAGS = (("cells", "whole", 6), ("singlets", "whole", 4), ("cd38_bright", "x 0", 9))
 
 
 def main() -> None:

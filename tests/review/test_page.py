@@ -162,6 +162,7 @@ def test_everything_by_keyboard_alone(windows):
     page.wait_for_selector("body.waits")
     ada.idle()
     moved = ada.number("MRD")
+    assert "left edge" in page.locator("#plot .editor").get_attribute("aria-label")  # still held, for the next key
     press("k")
     page.wait_for_selector("#dialog[open]")
     page.keyboard.type("by keys")
@@ -230,7 +231,8 @@ def test_a_change_that_waits_is_never_replaced_by_another(windows):
     assert "first" in ada.said()
     assert ada.number("MRD") == moved
     ada.choose("2", "cells")
-    ada.drag("corner 2", 15, 5)  # the same gate goes on
+    corner = ada.page.locator("#plot [data-handle^=corner]").first.get_attribute("data-handle")
+    ada.drag(corner, 15, 5)  # the same gate goes on
     ada.keep("all of it")
     assert "around" in ada.trail()[0]
 

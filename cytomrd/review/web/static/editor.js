@@ -10,12 +10,12 @@ const HELP = "Arrow keys move it, with Shift in big steps. Comma and full stop c
 
 export class GateEditor {
   /** @param plot what the server said of the plot  @param svg its drawing  @param apply called with the gate's new shape
-   *  @param click called with the event of a press that moved nothing */
-  constructor({ plot, svg, gate, apply, click }) {
+   *  @param click called with the event of a press that moved nothing  @param held the handle that was held before */
+  constructor({ plot, svg, gate, apply, click, held }) {
     Object.assign(this, { plot, svg, gate, apply, click });
     this.axes = { x: plot.x, y: plot.y };
     this.shape = gate.shape;
-    this.held = handles(this.shape, this.axes)[0].key;
+    this.held = held ?? handles(this.shape, this.axes)[0].key;
     this.layer = s("g", { class: "editor", tabindex: 0, role: "application", "aria-roledescription": "gate editor" });
     this.svg.append(this.layer);
     this.layer.addEventListener("keydown", (event) => this.key(event));

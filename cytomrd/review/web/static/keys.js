@@ -12,12 +12,13 @@ export const switchKeys = (on) => (on ? localStorage.removeItem(SWITCH) : localS
 export function bindKeys(actions) {
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]") || event.defaultPrevented) return;
-    const control = event.ctrlKey || event.metaKey, typing = event.target.closest?.(TYPING);
+    const third = event.getModifierState("AltGraph");  // brackets lie on it on many keyboards
+    const control = (event.ctrlKey || event.metaKey) && !third, typing = event.target.closest?.(TYPING);
     if (typing && event.target.tagName !== "SELECT") return;
     let action = null;
     if (control && event.key.toLowerCase() === "z") action = event.shiftKey ? "redo" : "undo";
     else if (control && event.key.toLowerCase() === "y") action = "redo";
-    else if (control || event.altKey || typing || !keysAreOn()) return;
+    else if (control || (event.altKey && !third) || typing || !keysAreOn()) return;
     else action = { "[": "previous", "]": "next", u: "undo", r: "redo", k: "keep", d: "discard", g: "gate", s: "sign", c: "comment", "?": "help" }[event.key];
     if (!action || !actions[action]) return;
     event.preventDefault();

@@ -58,7 +58,7 @@ export class PlotPane {
 
   draw() {
     const { plot, view } = this, svg = drawing(plot.svg);
-    const had = this.editor?.layer === document.activeElement;
+    const had = this.editor?.layer === document.activeElement, held = this.editor?.gate.name === view.gate ? this.editor.held : null;
     const px = (points) => points.map(([x, y]) => [
       plot.area.left + (x - plot.x.low) / (plot.x.high - plot.x.low) * plot.area.width,
       plot.area.top + (1 - (y - plot.y.low) / (plot.y.high - plot.y.low)) * plot.area.height]);
@@ -74,7 +74,7 @@ export class PlotPane {
     this.ring = s("circle", { class: "ring", r: 8, visibility: "hidden" });
     svg.append(this.ring);
     svg.addEventListener("click", (event) => { if (!event.target.closest(".editor")) this.meet(event, svg); });
-    this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(view, shape), click: (event) => this.meet(event, svg) }) : null;
+    this.editor = active?.shape ? new GateEditor({ plot, svg, gate: active, apply: (shape) => this.actions.apply(view, shape), click: (event) => this.meet(event, svg), held }) : null;
     if (active && !active.shape) for (const points of active.outlines) svg.append(s("path", { class: "gate active", "clip-path": "url(#inside)", d: "M" + px(points).map((p) => p.join(" ")).join("L") + "Z" }));
     if (active) this.label(svg, active, px(active.shape ? outline(active.shape, plot) : active.outlines.flat()));
     $("plot").replaceChildren(svg);
