@@ -111,12 +111,15 @@ class Frame:
             y = float(self.up([value])[0])
             self.drawing.line(self.left, y, self.left + self.width, y, "cut")
 
-    def dots(self, pixels: np.ndarray, kind: str, *, size: float = 1.9) -> None:
-        """Every event as a mark of its own, at pixel positions of shape (n, 2); ``kind`` gives colour and shape."""
+    def dots(self, pixels: np.ndarray, kind: str, *, size: float = 1.9, vectors: int = DOTS_AS_VECTORS) -> None:
+        """Every event as a mark of its own, at pixel positions of shape (n, 2); ``kind`` gives colour and shape.
+
+        More than ``vectors`` of them set pixels of an image.
+        """
         pixels = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
         pixels = pixels[np.isfinite(pixels).all(axis=1)]
         shape, rgb = MARKS[kind]
-        if len(pixels) <= DOTS_AS_VECTORS:
+        if len(pixels) <= vectors:
             self.drawing.dots(pixels, f"dot {kind}", shape, size)
             return
         wide = 3 if shape == "point" else 5

@@ -23,6 +23,7 @@ __all__ = ["plot_view"]
 
 SMALLEST, LARGEST = 220, 720
 N_BINS = 256
+DOTS_AS_VECTORS = 5_000  # one plot at a time can afford more than a report of many
 TABLE = 129  # points of an axis' table of linear values, from which the page reads out a position
 
 
@@ -103,7 +104,7 @@ def _draw_dots(frame: Frame, result: SampleResult, file: FileResult, population:
         values = cells.transformed[:, columns]
         for kind, mask in kinds_of(result, cells.labels):
             chosen = mask & inside
-            frame.dots(frame.points(values[chosen]), kind, size=2.6)
+            frame.dots(frame.points(values[chosen]), kind, size=2.2, vectors=DOTS_AS_VECTORS)
             found.append(
                 {
                     "kind": kind,
