@@ -37,7 +37,7 @@ __all__ = [
     "draw_run",
 ]
 
-JUDGING_SEED = 50_000
+JUDGING_SEED = 70_000
 TUNING_LAWS = tuple(LAWS.values())
 JUDGING_LAWS = (
     Law(
