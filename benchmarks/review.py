@@ -12,6 +12,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,23 +35,34 @@ REACH = 0.05
 
 def main() -> None:
     """Measure and write the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = read_options(__doc__, drags=24)
+    rows = []
+    for folder, n_events in gated_marrows(options):
+        rows += measure(folder, n_events, options.drags, options.seed)
+    load = os.getloadavg()[0]
+    write_section(TITLE, report(rows, options, load))
+
+
+def read_options(doc: str, drags: int) -> argparse.Namespace:
+    """The options of a benchmark of moved gates."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--events", default="1e6,5e6")
-    parser.add_argument("--drags", type=int, default=24)
+    parser.add_argument("--drags", type=int, default=drags, help="Of each marrow, or of each gate on the page.")
     parser.add_argument("--plasma-cells", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=None, help="Where the marrows are made, and kept.")
-    options = parser.parse_args()
-    rows = []
+    return parser.parse_args()
+
+
+def gated_marrows(options: argparse.Namespace) -> Iterator[tuple[Path, int]]:
+    """Run folder and events a tube of each marrow, gated; they go with the last one unless a folder is named."""
     with tempfile.TemporaryDirectory() as passing:
         for n_events in (int(float(n)) for n in options.events.split(",")):
             folder = (options.folder or Path(passing)) / str(n_events)
             if not (folder / "results").exists():
                 write_marrow(folder, n_events, options.plasma_cells, options.seed)
                 cytomrd.main(["gate", str(folder), "-j", "2", "-q"], standalone_mode=False)
-            rows += measure(folder, n_events, options.drags, options.seed)
-    load = os.getloadavg()[0]
-    write_section(TITLE, report(rows, options, load))
+            yield folder, n_events
 
 
 def write_marrow(folder: Path, n_events: int, plasma_cells: float, seed: int) -> None:

@@ -8,23 +8,20 @@ Run: python benchmarks/review_page.py [--events 1e6,5e6] [--drags 12] [--plasma-
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from common import setting, table, write_section
-from review import SAMPLE, write_marrow
+from review import SAMPLE, gated_marrows, read_options
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from report.browser import chromium
 from reviewing import STOPWATCH, ReviewPage
 from serving_review import serving
 
-from cytomrd.cli.main import cytomrd
 from cytomrd.review.run import open_review
 
 TITLE = "Moving gates on the page: `review_page.py`"
@@ -34,21 +31,10 @@ DRAGS = (("cells", "whole", 6), ("singlets", "whole", 4), ("cd38_bright", "x 0",
 
 def main() -> None:
     """Measure and write the section."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", default="1e6,5e6")
-    parser.add_argument("--drags", type=int, default=12, help="Of each gate.")
-    parser.add_argument("--plasma-cells", type=float, default=0.001)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=None, help="Where the marrows are made, and kept.")
-    options = parser.parse_args()
+    options = read_options(__doc__, drags=12)
     rows = []
-    with tempfile.TemporaryDirectory() as passing:
-        for n_events in (int(float(n)) for n in options.events.split(",")):
-            folder = (options.folder or Path(passing)) / str(n_events)
-            if not (folder / "results").exists():
-                write_marrow(folder, n_events, options.plasma_cells, options.seed)
-                cytomrd.main(["gate", str(folder), "-j", "2", "-q"], standalone_mode=False)
-            rows += measure(folder, n_events, options.drags)
+    for folder, n_events in gated_marrows(options):
+        rows += measure(folder, n_events, options.drags)
     write_section(TITLE, report(rows, options))
 
 

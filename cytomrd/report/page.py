@@ -34,10 +34,10 @@ def asset(name: str) -> str:
 
 
 @cache
-def environment() -> Environment:
-    """Templates with escaping on; what is neither text, whole number nor our own markup is refused."""
+def environment(package: str = "cytomrd.report") -> Environment:
+    """A package's templates with escaping on; what is neither text, whole number nor our own markup is refused."""
     return Environment(
-        loader=PackageLoader("cytomrd.report", "templates"),
+        loader=PackageLoader(package, "templates"),
         autoescape=True,
         finalize=finalize,
         undefined=StrictUndefined,

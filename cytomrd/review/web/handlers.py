@@ -8,12 +8,11 @@ from http import HTTPStatus
 from importlib.resources import files
 from typing import ClassVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from tornado.web import HTTPError, RequestHandler
 
 from cytomrd import __version__
 from cytomrd.errors import IdentityError
-from cytomrd.report.page import asset, finalize, last_part
+from cytomrd.report.page import asset, environment, last_part
 from cytomrd.review.web.desk import Desk
 from cytomrd.review.web.security import HEADERS, Session
 
@@ -164,17 +163,5 @@ def assets() -> dict[str, str]:
     return found | {"report.css": asset("report.css")}
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("cytomrd.review.web", "templates"),
-        autoescape=True,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def _page(template: str, **values: str) -> str:
-    return _environment().get_template(template).render(version=__version__, **values)
+    return environment("cytomrd.review.web").get_template(template).render(version=__version__, **values)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cytomrd.report.batch import flag_words
 from cytomrd.report.sample import HEMODILUTION
+from cytomrd.report.sample_words import flag_words
 from cytomrd.report.words import MISSING, fraction_words, number_words
 from cytomrd.review.views import Number
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cytomrd.report.batch import visit_words
 from cytomrd.report.marks import status_mark
+from cytomrd.report.sample_words import visit_words
 from cytomrd.report.verdict import NEEDS, describe_sample
 from cytomrd.report.words import fraction_words, number_words, percent_words
 from cytomrd.review.edits import Edit
