@@ -106,7 +106,8 @@ def test_a_marrow_is_reviewed_from_opening_to_signature(served, windows):
     review_all(run, windows("Bob"), tokens["Bob"])
 
 
-def test_a_marrow_of_a_million_events_a_tube(browser, tmp_path):
+@pytest.mark.parametrize("n_events", [1_000_000, 5_000_000])
+def test_a_marrow_of_millions_of_events_a_tube(browser, tmp_path, n_events):
     from click.testing import CliRunner
 
     from cytomrd.cli.main import cytomrd
@@ -115,8 +116,9 @@ def test_a_marrow_of_a_million_events_a_tube(browser, tmp_path):
     donor = draw_donor(law, 11)
     for number in "12":
         tube = simulate_marrow_tube(
-            law, donor, 1_000_000, 0.002, clone=CLONES["typical"], n_clonal=40, tube=number, random_state=int(number)
-        )
+            law, donor, n_events, 0.002, clone=CLONES["typical"], n_clonal=n_events // 25_000, tube=number,
+            random_state=int(number),
+        )  # fmt: skip
         write_tube(tmp_path / "run" / f"BM_{number}.fcs", tube)
         rows.append({"file": f"BM_{number}.fcs", "sample_id": "BM", "panel": "euroflow-mm-mrd", "tube": number})
     write_samplesheet(tmp_path / "run", rows)
