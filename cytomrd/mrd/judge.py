@@ -49,11 +49,13 @@ class Verdict:
     clone: int = 0
     part_of: int | None = None
     stray: bool = False
+    identity: bool = True
+    grown: bool = False
 
 
 def judge_clusters(
     mixture: Mixture, blocks: Sequence[Block], view: StandardView, spec: MrdSpec
-) -> tuple[Mixture, list[Verdict], float]:
+) -> tuple[Mixture, list[Verdict], tuple[float, float]]:
     """Judge every component; each round uses the normal plasma cells that the one before found.
 
     Returns the mixture refitted with the patient's own light-chain ratio, the verdicts, and kappa among normal cells.
@@ -72,7 +74,19 @@ def judge_clusters(
         ratio = normal[0] / sum(normal)
         mixture = replace(mixture, kappa=np.full(mixture.n_components, ratio)).fit(blocks, 3)
     verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal, families=True)
-    return mixture, verdicts, normal[0] / sum(normal)
+    return mixture, verdicts, normal
+
+
+def judge_rest(mixture, blocks, view, spec, normal, verdicts) -> tuple[Mixture, list[Verdict]]:
+    """Judge the components again by what clones found by their regions leave of them; ``blocks`` have only that."""
+    suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
+    reference = np.array([
+        v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
+        for v, f in zip(verdicts, mixture.fixed, strict=True)
+    ])  # fmt: skip
+    own = sum(mixture.shares(t, b).T @ b.weight for t, b in enumerate(blocks))
+    mixture = replace(mixture, weight=np.repeat(own[None] / own.sum(), len(blocks), axis=0))
+    return mixture, _judge_round(mixture, blocks, view, spec, suspects, reference, normal, families=True)
 
 
 def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, families: bool = False) -> list[Verdict]:
@@ -110,7 +124,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, fa
             for m, a in view.antigens.items()
         )
         found = facts([k], antigens)
-        verdicts.append(Verdict(*judge_cluster(found, spec), antigens, found.light))
+        verdicts.append(Verdict(*judge_cluster(found, spec), antigens, found.light, identity=found.identity))
     for members in _families(mixture, verdicts, view, n.sum(axis=0)) if families else ():
         if any(verdicts[k].call == "clonal" for k in members):
             continue  # what else belongs to a clone is found from it (clones.join_subclones)

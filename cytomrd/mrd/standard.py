@@ -101,6 +101,16 @@ class StandardView:
         return sum(len(x) for x in self.x)
 
     @property
+    def sizes(self) -> list[float]:
+        """Plasma cells of each tube against the mean over tubes."""
+        return [len(x) * len(self.x) / max(self.n_events, 1) for x in self.x]
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All events, one block per tube."""
+        return [Block(x, c, np.ones(len(x)), ch) for x, c, ch in zip(self.x, self.columns, self.chains, strict=True)]
+
+    @property
     def has_chains(self) -> bool:
         """Whether any tube tells light chains."""
         return any(c is not None for c in self.chains)
@@ -173,7 +183,7 @@ def _align_chains(x: np.ndarray, cuts: Sequence[float | None], chains: np.ndarra
         for side in (below, ~below):
             one, other = side & kappa, side & lam
             if min(one.sum(), other.sum()) >= MIN_SIDE and _both_prevail(one.sum(), other.sum(), spec):
-                x[one, j], x[other, j] = _aligned(x[one, j], x[other, j])
+                x[one, j], x[other, j] = _aligned(x[one, j], x[other, j], cut)
 
 
 def _both_prevail(n_kappa: int, n_lambda: int, spec: MrdSpec) -> bool:
@@ -181,26 +191,39 @@ def _both_prevail(n_kappa: int, n_lambda: int, spec: MrdSpec) -> bool:
     return bool(low * n_lambda <= n_kappa <= high * n_lambda)
 
 
-def _aligned(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both at one median; with enough of both, the wider one brought to the other's width on either side of it."""
-    middle = np.array([np.median(one), np.median(other)])
+def _aligned(one: np.ndarray, other: np.ndarray, cut: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Both at one median; with enough of both, the wider one brought to the other's width on either side of it.
+
+    What lies at the cut stays there: cells between two levels are few, and moved with a level they would be of one
+    light chain on one side of a line.
+    """
     # The median alone moves with a few clonal cells; the differences over all quantiles hardly do.
     apart = float(np.median(np.quantile(other, ALIGN_LEVELS) - np.quantile(one, ALIGN_LEVELS)))
     part = len(one) / (len(one) + len(other))
-    moved = one + apart * (1.0 - part), other - apart * part
-    if min(len(one), len(other)) < MIN_WIDTHS:
+    shifts, enough = (apart * (1.0 - part), -apart * part), min(len(one), len(other)) >= MIN_WIDTHS
+    spans = [np.quantile(values, (0.1, 0.5, 0.9)) for values in (one, other)]
+    found = []
+    for values, span, against, shift in zip((one, other), spans, spans[::-1], shifts, strict=True):
+        ratio = np.ones(2)
+        if enough:
+            ratio = np.minimum(np.abs(against[::2] - against[1]) / np.maximum(np.abs(span[::2] - span[1]), 1e-9), 1.0)
+        found.append(_moved(values, span, shift, ratio, cut))
+    return found[0], found[1]
+
+
+def _moved(values: np.ndarray, span: np.ndarray, shift: float, ratio: np.ndarray, cut: float | None) -> np.ndarray:
+    """Values shifted, and each side of the middle of ``span`` narrowed by its ratio; where the cut is, not at all."""
+    low, middle, high = span
+    to = middle + shift + (span - middle) * np.array([ratio[0], 1.0, ratio[1]])
+    moved = to[1] + (values - middle) * np.where(values < middle, *ratio)
+    if cut is None:
         return moved
-    middle += np.array([apart * (1.0 - part), -apart * part])
-    scaled = []
-    for values, centre, against, its_centre in zip(moved, middle, moved[::-1], middle[::-1], strict=True):
-        away = values - centre
-        for tail, of_side in ((0.1, away < 0), (0.9, away > 0)):
-            width = abs(float(np.quantile(values, tail)) - centre)
-            other_width = abs(float(np.quantile(against, tail)) - its_centre)
-            if width > other_width:
-                away[of_side] *= other_width / width
-        scaled.append(centre + away)
-    return scaled[0], scaled[1]
+    edge, its_new = (high, to[2]) if middle < cut else (low, to[0])
+    between = (values > edge) if middle < cut else (values < edge)
+    if abs(cut - edge) > 1e-9:
+        back = its_new + (values - edge) * (cut - its_new) / (cut - edge)
+        moved = np.where(between, back, moved)
+    return moved
 
 
 def _tube_shifts(values: list[np.ndarray], columns: list[np.ndarray], d: int) -> list[np.ndarray]:

@@ -1,0 +1,280 @@
+"""Clones found by their regions: each plasma cell's probability to be a clone's, from what lies where it does.
+
+A mixture fitted by phenotype breaks a clone of a few dozen cells into pieces and puts normal cells with them. So a
+suspicious cluster only says where to look: its region (:mod:`cytomrd.mrd.regions`) is weighed as a whole
+(:mod:`cytomrd.mrd.evidence`), and what lies around it once a clone is found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cytomrd.mrd.evidence import Evidence, TubeCount, weigh_region
+from cytomrd.mrd.judge import Verdict
+from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
+from cytomrd.mrd.mixture import Block, Mixture
+from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
+from cytomrd.mrd.regions import WIDTHS, Region, count_region
+from cytomrd.mrd.rule import MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
+from cytomrd.mrd.scan import Place
+from cytomrd.mrd.standard import StandardView
+from cytomrd.panel import MrdSpec
+
+__all__ = ["Grown", "Start", "grow_clones"]
+
+MIN_ABERRANT, MIN_START, MAX_CLONES = 2, 3.0, 8
+# Prior probability that a cluster of two, three, four and more aberrancies is a clone's.
+PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
+# Light chains alone, before anything else is known, must be at least this likely restricted.
+LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
+# What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
+SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
+N_SETTLE = 3
+# Prior SD of a clone and its worth in events.
+PRIOR_SD, PRIOR_EVENTS, CLEAR = 1.2, 6.0, 0.93
+# The main population in standard units.
+MAIN_POPULATION = NormalLevel(0.0, 1.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to look: centre (n_tubes, n_markers) in standard units, and the antigens' scores there."""
+
+    centre: np.ndarray
+    antigens: tuple[AntigenScore, ...]
+
+    @property
+    def n_aberrant(self) -> int:
+        """Antigens that depart from normal in a way that counts."""
+        return sum(a.aberrant for a in self.antigens)
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A clone: its regions, the innermost first, with the evidence of each, and what decided.
+
+    Attributes
+    ----------
+    regions, evidence
+        Of the same length.
+    start
+        From where it was found.
+    posterior
+        That there is a clone.
+    n_events, n_kappa, n_lambda
+        In the innermost region.
+    kappa
+        Among normal plasma cells.
+    """
+
+    regions: tuple[Region, ...]
+    evidence: tuple[Evidence, ...]
+    start: Start
+    posterior: float
+    n_events: float
+    kappa: float
+
+    def probability(self, tube: int, block: Block, size: float) -> np.ndarray:
+        """Of each event to be the clone's, float64 (n_events,); ``size`` is the tube's against the mean one's."""
+        found = np.zeros(len(block.x))
+        for region, evidence in zip(self.regions, self.evidence, strict=True):
+            rows = np.flatnonzero(region.holds(tube, block))
+            chains = None if block.chains is None else block.chains[rows]
+            found[rows] = np.maximum(found[rows], _share(evidence, tube, len(rows), chains, size, self.kappa))
+        return found
+
+
+def grow_clones(
+    starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float], spec: MrdSpec
+) -> list[Grown]:
+    """Find clones one after the other, the most evident first, each among what those before left.
+
+    Parameters
+    ----------
+    starts
+        Where to look.
+    blocks
+        All plasma cells, one per tube, in standard units.
+    normal
+        Beta parameters of kappa among normal plasma cells.
+    spec
+        For the posterior asked for.
+    """
+    clones: list[Grown] = []
+    if all(b.chains is None for b in blocks):
+        return clones
+    sizes = [b.total / np.mean([b.total for b in blocks]) for b in blocks]
+    while len(clones) < MAX_CLONES:
+        found = [g for g in (_at(start, blocks, normal, spec) for start in starts) if g is not None]
+        if not found:
+            break
+        clone = _with_neighbours(max(found, key=lambda g: g.evidence[0].log_odds), blocks, normal)
+        clones.append(clone)
+        blocks = [
+            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b, size)), b.chains)
+            for t, (b, size) in enumerate(zip(blocks, sizes, strict=True))
+        ]
+    return clones
+
+
+def _at(start: Start, blocks, normal, spec) -> Grown | None:
+    """The clone near a start, if there is one: the region with the most evidence, its centre moved to the clone's."""
+    kappa, centre, best = normal[0] / sum(normal), start.centre, None
+    for _ in range(N_SETTLE):
+        here = _best_width(centre, blocks, normal)
+        if here is None:
+            break
+        if best is None or here[1].log_odds > best[1].log_odds:
+            best = here
+        if here[1].log_odds < 0.0:
+            break
+        centre = _centre_of(*here, blocks, kappa)
+    if best is None:
+        return None
+    region, evidence = best
+    prior = PRIOR_CLONE[min(start.n_aberrant, 4)]
+    posterior = _logistic(evidence.log_odds + np.log(prior / (1.0 - prior)))
+    least = LEAST_LIGHT[min(start.n_aberrant, 4)]
+    if posterior < spec.restriction_posterior or _light_alone(region, blocks, normal, spec) < least:
+        return None
+    n = sum(float(b.weight[region.holds(t, b)].sum()) for t, b in enumerate(blocks))
+    return Grown((region,), (evidence,), start, posterior, n, kappa)
+
+
+def _best_width(centre, blocks, normal) -> tuple[Region, Evidence] | None:
+    best = None
+    for width in WIDTHS:
+        region = Region(centre, width)
+        counts = count_region(region, blocks, normal[0] / sum(normal))
+        if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts):
+            continue
+        evidence = weigh_region(counts, normal)
+        if best is None or evidence.log_odds > best[1].log_odds:
+            best = region, evidence
+    return best
+
+
+def _with_neighbours(clone: Grown, blocks, normal) -> Grown:
+    """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
+    regions, evidence = list(clone.regions), list(clone.evidence)
+    first = evidence[0]
+    for region in clone.regions[0].neighbours():
+        low, high = STRAYS if region.around is None else SHELL
+        counts = count_region(region, blocks, clone.kappa)
+        regions.append(region)
+        sizes = (low * first.n_clone, high * first.n_clone)
+        evidence.append(weigh_region(counts, normal, sizes=sizes, chain=first.chain))
+    return Grown(tuple(regions), tuple(evidence), clone.start, clone.posterior, clone.n_events, clone.kappa)
+
+
+def _is_told(counts: Sequence[TubeCount]) -> bool:
+    """Whether most events have one clear light chain, and some have."""
+    clear = sum(sum(c.chains) for c in counts if c.chains is not None)
+    n = sum(c.n for c in counts if c.chains is not None)
+    return clear >= UNSEEN_CHAINS and clear >= MIN_EVALUABLE * n
+
+
+def _light_alone(region: Region, blocks, normal, spec) -> float:
+    chains = np.concatenate([
+        b.chains[region.holds(t, b) & (b.weight > 0.5)] for t, b in enumerate(blocks) if b.chains is not None
+    ])
+    usual = np.full(len(chains), normal[0] / sum(normal))
+    return restriction(chains, np.ones(len(chains)), usual, normal=normal, spec=spec).posterior
+
+
+def _share(evidence: Evidence, tube: int, n: int, chains, size: float, kappa: float) -> np.ndarray:
+    """Probability of events in a region to be the clone's, by their light chain where it is known."""
+    own, beside = evidence.n_clone * size, evidence.n_normal[tube]
+    pure = CLONE_PURITY_MEAN if evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+    share = np.full(n, own / max(own + beside, 1e-12))
+    if chains is not None:
+        for chain, clonal, usual in ((KAPPA, pure, kappa), (LAMBDA, 1.0 - pure, 1.0 - kappa)):
+            share[chains == chain] = own * clonal / (own * clonal + beside * usual)
+    return share
+
+
+def _centre_of(region: Region, evidence: Evidence, blocks, kappa: float) -> np.ndarray:
+    """Where the clone's cells of a region are on average; what tubes differ by stays."""
+    middle = region.centre.mean(axis=0)
+    apart = region.centre - middle
+    first, n = np.zeros(len(middle)), np.zeros(len(middle))
+    mean = np.mean([b.total for b in blocks])
+    for t, b in enumerate(blocks):
+        rows = region.holds(t, b)
+        chains = None if b.chains is None else b.chains[rows]
+        share = _share(evidence, t, int(rows.sum()), chains, b.total / mean, kappa) * b.weight[rows]
+        first[b.columns] += share @ (b.x[rows] - apart[t, b.columns])
+        n[b.columns] += share.sum()
+    return np.where(n > 1.0, first / np.maximum(n, 1e-9), middle) + apart
+
+
+def component_of(clone: Grown, mixture: Mixture, blocks: Sequence[Block], sizes: Sequence[float]) -> Mixture:
+    """The clone as one component: its cells' mean and spread."""
+    d, total = mixture.mean.shape[1], sum(b.total for b in blocks)
+    n, first, second, whole = np.zeros(d), np.zeros(d), np.zeros(d), 0.0
+    middle = clone.start.centre.mean(axis=0)
+    shift = clone.start.centre - middle
+    for t, (b, size) in enumerate(zip(blocks, sizes, strict=True)):
+        share, x = clone.probability(t, b, size) * b.weight, b.x - shift[t, b.columns]
+        n[b.columns] += share.sum()
+        first[b.columns] += share @ x
+        second[b.columns] += share @ x**2
+        whole += float(share.sum())
+    mean = np.where(n > 0, first / np.maximum(n, 1e-9), middle)
+    scatter = np.maximum(second - n * mean**2, 0.0)
+    variance = (scatter + PRIOR_EVENTS * PRIOR_SD**2) / (n + PRIOR_EVENTS)
+    pure = CLONE_PURITY_MEAN if clone.evidence[0].chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+    return Mixture(
+        weight=np.full((len(blocks), 1), whole / total), mean=mean[None], cov=np.diag(variance)[None],
+        shift=shift[:, None], kappa=np.array([pure]), evaluable=np.array([CLEAR]),
+        fixed=np.zeros(1, dtype=bool),
+    )  # fmt: skip
+
+
+def starts_of(
+    mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block], places: Sequence[Place], view: StandardView
+) -> list[Start]:
+    """Components that may be a piece of a clone, and places of the scan."""
+    size = mixture.weight[0] * sum(b.total for b in blocks)
+    starts = []
+    for k, v in enumerate(verdicts):
+        enough = sum(a.aberrant for a in v.antigens) >= MIN_ABERRANT and size[k] >= MIN_START
+        if enough and not mixture.fixed[k] and mixture.evaluable[k] >= MIN_EVALUABLE and v.identity:
+            starts.append(Start(mixture.mean[k] + mixture.shift[:, k], v.antigens))
+    for place in places:
+        centre = np.nan_to_num(place.centre)
+        antigens = tuple(
+            score_antigen(a, centre[view.markers.index(m)], view.cuts.get(m), MAIN_POPULATION)
+            for m, a in view.antigens.items()
+        )
+        if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
+            starts.append(Start(np.repeat(centre[None], len(blocks), axis=0), antigens))
+    return starts
+
+
+def verdict_of(clone: Grown, view, normal, spec) -> Verdict:
+    """The call of a clone's component, in words."""
+    region, evidence = clone.regions[0], clone.evidence[0]
+    chains, share = [], []
+    for t, b in enumerate(view.blocks):
+        if b.chains is not None:
+            rows = region.holds(t, b)
+            chains.append(b.chains[rows])
+            share.append(_share(evidence, t, int(rows.sum()), None, view.sizes[t], clone.kappa))
+    chains, share = np.concatenate(chains), np.concatenate(share)
+    light = restriction(chains, share, np.full(len(chains), clone.kappa), normal=normal, spec=spec)
+    light = replace(light, posterior=clone.posterior, chain=evidence.chain, by_posterior=True)
+    n_aberrant = clone.start.n_aberrant
+    reason = (
+        f"{n_aberrant} aberrancies; {clone.n_events:.0f} events where about {sum(evidence.n_normal):.1f} are normal, "
+        f"{light.chain} restricted by posterior (kappa {light.n_kappa}, lambda {light.n_lambda}, "
+        f"posterior {light.posterior:.3f})"
+    )
+    return Verdict("clonal", reason, clone.start.antigens, light)
+
+
+def _logistic(log_odds: float) -> float:
+    return float(1.0 / (1.0 + np.exp(-np.clip(log_odds, -700, 700))))

@@ -1,0 +1,123 @@
+"""Regions of a clone: wherever plasma cells depart from normal on the same antigens as a cluster does.
+
+A cluster's own spread is a poor guide to a clone of a dozen cells: antigens below their cut scatter as the instrument
+does, and a mixture breaks the clone into pieces. So a region is open: it lies beyond a part of the way from normal to
+the cluster's centre, on every marker where that is far. Light chains take no part in its shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cytomrd.mrd.evidence import TubeCount
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA
+from cytomrd.mrd.mixture import Block
+from cytomrd.mrd.rarity import expected_together
+
+__all__ = ["WIDTHS", "Region", "count_region"]
+
+# Markers farther than this from the main population depart, in its SDs.
+FAR_SD = 2.5
+# Where a region begins on markers that depart: at this part of the way to its centre, but no farther out than so many
+# SDs; and its half width on the others. The widest first.
+WIDTHS = ((0.4, 2.5, 3.0), (0.5, 4.0, 3.0), (0.7, 20.0, 2.5))
+MAX_SHARE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where a clone's cells lie, in standard units.
+
+    Attributes
+    ----------
+    centre : float64 (n_tubes, n_markers)
+    width
+        One of :data:`WIDTHS`.
+    but_for
+        Marker on which its events are nearer to normal than the region's are; None for the region itself.
+    around
+        A region whose events are not counted in this one.
+    """
+
+    centre: np.ndarray
+    width: tuple[float, float, float]
+    but_for: int | None = None
+    around: Region | None = None
+
+    @property
+    def far(self) -> np.ndarray:
+        """Bool (n_markers,): markers that depart from normal."""
+        return np.abs(self.centre.mean(axis=0)) > FAR_SD
+
+    def on_markers(self, tube: int, block: Block) -> np.ndarray:
+        """Bool (n_events, n_columns): whether each event lies in the region on each marker."""
+        part, most, half_width = self.width
+        centre = self.centre[tube, block.columns]
+        begins = np.minimum(np.abs(centre) * part, most)
+        far = self.far[block.columns]
+        inside = np.where(far, block.x * np.sign(centre) > begins, np.abs(block.x - centre) < half_width)
+        if self.but_for is not None:
+            inside[:, block.columns == self.but_for] ^= True
+        return inside
+
+    def holds(self, tube: int, block: Block) -> np.ndarray:
+        """Bool (n_events,): whether each event lies in it. None does in a tube that does not tell it apart."""
+        if self.but_for is not None and self.but_for not in block.columns:
+            return np.zeros(len(block.x), dtype=bool)
+        within = self.on_markers(tube, block).all(axis=1)
+        return within if self.around is None else within & ~self.around.holds(tube, block)
+
+    def neighbours(self) -> list[Region]:
+        """What lies around it: the widest region of its centre, and on each departing marker the cells that do not."""
+        shells, inner = [], self
+        for width in WIDTHS[: WIDTHS.index(self.width)][::-1]:
+            shells.append(replace(self, width=width, around=inner))
+            inner = replace(self, width=width)
+        far = np.flatnonzero(self.far)
+        return shells + ([replace(inner, but_for=int(j)) for j in far] if len(far) >= MIN_FAR else [])
+
+
+# With fewer departing markers a cell that does not depart on one of them is like too many normal ones.
+MIN_FAR = 3
+
+
+def count_region(region: Region, blocks: Sequence[Block], kappa: float) -> list[TubeCount]:
+    """Events seen in a region, and normal ones expected from how their antigens go together in pairs.
+
+    ``kappa`` is the normal fraction. The clone's own cells must not speak for the normal ones: those inside count by
+    what light chains leave to normal cells.
+    """
+    within = [region.holds(t, b) for t, b in enumerate(blocks)]
+    chains = [
+        None if b.chains is None else tuple(float(b.weight[w & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA))
+        for b, w in zip(blocks, within, strict=True)
+    ]
+    n_kappa, n_lambda = (sum(c[i] for c in chains if c is not None) for i in (0, 1))
+    share = _share_of_clone(n_kappa, n_lambda, kappa)
+    mean = np.mean([b.total for b in blocks])
+    counts = []
+    for tube, (b, w, c) in enumerate(zip(blocks, within, chains, strict=True)):
+        if region.but_for is not None and region.but_for not in b.columns:
+            counts.append(TubeCount(0.0, None, 0.0, 0.0, 0.0))
+            continue
+        without = np.where(w, 1.0 - share, 1.0) * b.weight
+        if_normal, beside = (_expected(region, tube, b, weight) for weight in (b.weight, without))
+        counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
+    return counts
+
+
+def _expected(region: Region, tube: int, block: Block, weight: np.ndarray) -> float:
+    expected = expected_together(region.on_markers(tube, block), weight)
+    if region.around is not None:
+        expected -= expected_together(region.around.on_markers(tube, block), weight)
+    return max(expected, 0.0)
+
+
+def _share_of_clone(n_kappa: float, n_lambda: float, kappa: float) -> float:
+    """What the rarer light chain leaves of a region to a clone of the other."""
+    n = n_kappa + n_lambda
+    other, usual = (n_lambda, 1.0 - kappa) if n_kappa >= kappa * n else (n_kappa, kappa)
+    return float(np.clip(1.0 - (other + 0.5) / max(n * usual, 1.0), 0.0, MAX_SHARE))
