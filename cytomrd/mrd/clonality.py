@@ -16,7 +16,7 @@ import numpy as np
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
-from cytomrd.mrd.grow import Grown, component_of, grow_clones, starts_of, verdict_of
+from cytomrd.mrd.grow import Grown, component_of, grow_clones, left_by, starts_of, verdict_of
 from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
@@ -176,7 +176,7 @@ class JudgedCells:
         share = np.exp(logs - log_sum(logs)[:, None])
         left, own = np.ones(len(block.x)), []
         for clone in self.clones:
-            own.append(left * clone.probability(tube, block, self.view.sizes[tube]))
+            own.append(left * clone.probability(tube, block))
             left = left - own[-1]
         return np.column_stack([share * left[:, None], *own])
 
@@ -192,24 +192,17 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     mixture = fit_clusters(blocks, aberrant, places, random_state=random_state)
     mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
     clones = grow_clones(starts_of(mixture, verdicts, blocks, places, view), view.blocks, normal, spec)
-    rest = [_without(clones, t, b, view.sizes[t]) for t, b in enumerate(blocks)]
+    left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:
-        mixture, verdicts = judge_rest(mixture, rest, view, spec, normal, verdicts)
+        mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
+    rest = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
     join_subclones(mixture, verdicts, rest)
     mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))
     for clone in clones:
-        mixture = append_component(mixture, component_of(clone, mixture, view.blocks, view.sizes))
+        mixture = append_component(mixture, component_of(clone, mixture, view.blocks))
         verdicts.append(verdict_of(clone, view, normal, spec))
     number_clones(mixture, verdicts, blocks)
     return JudgedCells(view, spec, mixture, tuple(verdicts), tuple(clones))
-
-
-def _without(clones: Sequence[Grown], tube: int, block: Block, size: float) -> Block:
-    """What clones leave of each event."""
-    left = block.weight.copy()
-    for clone in clones:
-        left = left * (1.0 - clone.probability(tube, block, size))
-    return Block(block.x, block.columns, left, block.chains)
 
 
 def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:

@@ -23,6 +23,8 @@ EXPECTED_SD, MIN_EXPECTED = 0.5, 0.15
 # A clone's cells in a tube of mean size: from the first figure to the second, or to so many times the events seen.
 LEAST_CLONE, MOST_CLONE, MOST_FOLD = 3.0, 60.0, 1.5
 N_CLONE, N_NORMAL, N_KAPPA = 16, 15, 9
+# Tubes of other markers hold other parts of a clone in its region.
+PARTS = np.array([0.6, 1.0, 1.6])
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,11 @@ class TubeCount:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Log Bayes factor of a clone of light chain ``chain``; its cells in a tube of size 1, and normal ones per tube."""
+    """Log Bayes factor of a clone of light chain ``chain``; its cells and normal ones in each tube."""
 
     log_odds: float
     chain: str
-    n_clone: float
+    n_clone: tuple[float, ...]
     n_normal: tuple[float, ...]
 
 
@@ -74,14 +76,14 @@ def weigh_region(
     >>> from cytomrd.mrd.evidence import TubeCount, weigh_region
     >>> tubes = [TubeCount(12, None, 1.0, 0.5, 0.3), TubeCount(10, (10, 0), 1.0, 0.5, 0.3)]
     >>> found = weigh_region(tubes, (60.0, 40.0))
-    >>> found.chain, found.log_odds > 10, round(found.n_clone)
+    >>> found.chain, found.log_odds > 10, round(found.n_clone[0])
     ('kappa', True, 11)
     """
     n_tubes = len(tubes)
     kappa = np.clip(stats.beta.ppf((np.arange(N_KAPPA) + 0.5) / N_KAPPA, *normal), 0.02, 0.98)
     usual = normal[0] / sum(normal)
     places, tubes = [i for i, t in enumerate(tubes) if t.size > 0], [t for t in tubes if t.size > 0]
-    n_normal = np.zeros(n_tubes)
+    n_normal, n_clone = np.zeros(n_tubes), np.zeros(n_tubes)
     without = sum(_without(tube, kappa) for tube in tubes)
     if sizes is None:
         sizes = LEAST_CLONE, max(MOST_CLONE, MOST_FOLD * max(t.n / t.size for t in tubes))
@@ -90,16 +92,17 @@ def weigh_region(
         chain: [_with(tube, clone, purity, kappa) for tube in tubes]
         for chain, purity in (("kappa", CLONE_PURITY_MEAN), ("lambda", 1.0 - CLONE_PURITY_MEAN))
     }
-    logs = {chain: sum(part for part, _ in parts) for chain, parts in by_chain.items()}
+    logs = {chain: sum(found[0] for found in tubes_found) for chain, tubes_found in by_chain.items()}
     prior = {"kappa": np.log(usual), "lambda": np.log1p(-usual)}
     total = {chain: float(logsumexp(log)) - np.log(N_CLONE) + prior[chain] for chain, log in logs.items()}
     best = chain or max(total, key=total.get)
     weight = np.exp(logs[best] - logsumexp(logs[best]))
-    n_normal[places] = [float(weight @ mean) for _, mean in by_chain[best]]
+    n_normal[places] = [float(weight @ mean) for _, mean, _ in by_chain[best]]
+    n_clone[places] = [t.size * float(weight @ (clone * part)) for t, (_, _, part) in zip(tubes, by_chain[best], strict=True)]
     return Evidence(
         log_odds=float(np.logaddexp(*total.values()) - without),
         chain=best,
-        n_clone=float(weight @ clone),
+        n_clone=tuple(n_clone.tolist()),
         n_normal=tuple(n_normal.tolist()),
     )
 
@@ -124,11 +127,14 @@ def _without(tube: TubeCount, kappa: np.ndarray) -> float:
 
 def _with(tube: TubeCount, clone: np.ndarray, purity: float, kappa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log likelihood for each number of the clone's cells, and the mean number of normal ones beside them."""
-    normal, own = _expected(tube.beside_clone), tube.size * clone[:, None]
+    grid = np.meshgrid(PARTS, _expected(tube.beside_clone), indexing="ij")
+    part, normal = (axis.ravel() for axis in grid)
+    own = tube.size * clone[:, None] * part
     logs = _poisson(tube.n, own + normal)
     if tube.chains is not None:
         k, lam = tube.chains
         fraction = (own[..., None] * purity + normal[:, None] * kappa) / (own + normal)[..., None]
         logs = logs + logsumexp(k * np.log(fraction) + lam * np.log1p(-fraction), axis=2) - np.log(N_KAPPA)
     total = logsumexp(logs, axis=1)
-    return total - np.log(N_NORMAL), np.exp(logs - total[:, None]) @ normal
+    weight = np.exp(logs - total[:, None])
+    return total - np.log(len(normal)), weight @ normal, weight @ part

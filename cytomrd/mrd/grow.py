@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from cytomrd.mrd.evidence import Evidence, TubeCount, weigh_region
 from cytomrd.mrd.judge import Verdict
@@ -33,6 +34,8 @@ LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
 SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
 N_SETTLE = 3
+# Cells of which surely fewer have a clear light chain than plasma cells have are no plasma cells.
+EVALUABLE_RANGE, NOT_EVALUABLE_P = (0.65, 0.92), 0.02
 # Prior SD of a clone and its worth in events.
 PRIOR_SD, PRIOR_EVENTS, CLEAR = 1.2, 6.0, 0.93
 # The main population in standard units.
@@ -77,14 +80,22 @@ class Grown:
     n_events: float
     kappa: float
 
-    def probability(self, tube: int, block: Block, size: float) -> np.ndarray:
-        """Of each event to be the clone's, float64 (n_events,); ``size`` is the tube's against the mean one's."""
+    def probability(self, tube: int, block: Block) -> np.ndarray:
+        """Of each event to be the clone's, float64 (n_events,)."""
         found = np.zeros(len(block.x))
         for region, evidence in zip(self.regions, self.evidence, strict=True):
             rows = np.flatnonzero(region.holds(tube, block))
             chains = None if block.chains is None else block.chains[rows]
-            found[rows] = np.maximum(found[rows], _share(evidence, tube, len(rows), chains, size, self.kappa))
+            found[rows] = np.maximum(found[rows], _share(evidence, tube, len(rows), chains, self.kappa))
         return found
+
+
+def left_by(clones: Sequence[Grown], tube: int, block: Block) -> np.ndarray:
+    """What clones leave of each event, float64 (n_events,)."""
+    left = np.ones(len(block.x))
+    for clone in clones:
+        left = left * (1.0 - clone.probability(tube, block))
+    return left
 
 
 def grow_clones(
@@ -106,7 +117,6 @@ def grow_clones(
     clones: list[Grown] = []
     if all(b.chains is None for b in blocks):
         return clones
-    sizes = [b.total / np.mean([b.total for b in blocks]) for b in blocks]
     while len(clones) < MAX_CLONES:
         found = [g for g in (_at(start, blocks, normal, spec) for start in starts) if g is not None]
         if not found:
@@ -114,8 +124,8 @@ def grow_clones(
         clone = _with_neighbours(max(found, key=lambda g: g.evidence[0].log_odds), blocks, normal)
         clones.append(clone)
         blocks = [
-            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b, size)), b.chains)
-            for t, (b, size) in enumerate(zip(blocks, sizes, strict=True))
+            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b)), b.chains)
+            for t, b in enumerate(blocks)
         ]
     return clones
 
@@ -149,7 +159,7 @@ def _best_width(centre, blocks, normal) -> tuple[Region, Evidence] | None:
     for width in WIDTHS:
         region = Region(centre, width)
         counts = count_region(region, blocks, normal[0] / sum(normal))
-        if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts):
+        if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
             continue
         evidence = weigh_region(counts, normal)
         if best is None or evidence.log_odds > best[1].log_odds:
@@ -161,20 +171,28 @@ def _with_neighbours(clone: Grown, blocks, normal) -> Grown:
     """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
     regions, evidence = list(clone.regions), list(clone.evidence)
     first = evidence[0]
+    core = sum(first.n_clone) / len(first.n_clone)
     for region in clone.regions[0].neighbours():
         low, high = STRAYS if region.around is None else SHELL
         counts = count_region(region, blocks, clone.kappa)
         regions.append(region)
-        sizes = (low * first.n_clone, high * first.n_clone)
+        sizes = (low * core, high * core)
         evidence.append(weigh_region(counts, normal, sizes=sizes, chain=first.chain))
     return Grown(tuple(regions), tuple(evidence), clone.start, clone.posterior, clone.n_events, clone.kappa)
 
 
-def _is_told(counts: Sequence[TubeCount]) -> bool:
-    """Whether most events have one clear light chain, and some have."""
-    clear = sum(sum(c.chains) for c in counts if c.chains is not None)
-    n = sum(c.n for c in counts if c.chains is not None)
-    return clear >= UNSEEN_CHAINS and clear >= MIN_EVALUABLE * n
+def _is_told(counts: Sequence[TubeCount], evaluable: float) -> bool:
+    """Whether as many events have one clear light chain as plasma cells have, or not surely fewer."""
+    clear = round(sum(sum(c.chains) for c in counts if c.chains is not None))
+    n = round(sum(c.n for c in counts if c.chains is not None))
+    return clear >= UNSEEN_CHAINS and bool(stats.binom.cdf(clear, n, evaluable) >= NOT_EVALUABLE_P)
+
+
+def _evaluable(blocks: Sequence[Block]) -> float:
+    """Part of all plasma cells with one clear light chain."""
+    told = [b for b in blocks if b.chains is not None]
+    clear = sum(float(b.weight[(b.chains == KAPPA) | (b.chains == LAMBDA)].sum()) for b in told)
+    return float(np.clip(clear / sum(b.total for b in told), *EVALUABLE_RANGE))
 
 
 def _light_alone(region: Region, blocks, normal, spec) -> float:
@@ -185,9 +203,9 @@ def _light_alone(region: Region, blocks, normal, spec) -> float:
     return restriction(chains, np.ones(len(chains)), usual, normal=normal, spec=spec).posterior
 
 
-def _share(evidence: Evidence, tube: int, n: int, chains, size: float, kappa: float) -> np.ndarray:
+def _share(evidence: Evidence, tube: int, n: int, chains, kappa: float) -> np.ndarray:
     """Probability of events in a region to be the clone's, by their light chain where it is known."""
-    own, beside = evidence.n_clone * size, evidence.n_normal[tube]
+    own, beside = evidence.n_clone[tube], evidence.n_normal[tube]
     pure = CLONE_PURITY_MEAN if evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
     share = np.full(n, own / max(own + beside, 1e-12))
     if chains is not None:
@@ -201,24 +219,23 @@ def _centre_of(region: Region, evidence: Evidence, blocks, kappa: float) -> np.n
     middle = region.centre.mean(axis=0)
     apart = region.centre - middle
     first, n = np.zeros(len(middle)), np.zeros(len(middle))
-    mean = np.mean([b.total for b in blocks])
     for t, b in enumerate(blocks):
         rows = region.holds(t, b)
         chains = None if b.chains is None else b.chains[rows]
-        share = _share(evidence, t, int(rows.sum()), chains, b.total / mean, kappa) * b.weight[rows]
+        share = _share(evidence, t, int(rows.sum()), chains, kappa) * b.weight[rows]
         first[b.columns] += share @ (b.x[rows] - apart[t, b.columns])
         n[b.columns] += share.sum()
     return np.where(n > 1.0, first / np.maximum(n, 1e-9), middle) + apart
 
 
-def component_of(clone: Grown, mixture: Mixture, blocks: Sequence[Block], sizes: Sequence[float]) -> Mixture:
+def component_of(clone: Grown, mixture: Mixture, blocks: Sequence[Block]) -> Mixture:
     """The clone as one component: its cells' mean and spread."""
     d, total = mixture.mean.shape[1], sum(b.total for b in blocks)
     n, first, second, whole = np.zeros(d), np.zeros(d), np.zeros(d), 0.0
     middle = clone.start.centre.mean(axis=0)
     shift = clone.start.centre - middle
-    for t, (b, size) in enumerate(zip(blocks, sizes, strict=True)):
-        share, x = clone.probability(t, b, size) * b.weight, b.x - shift[t, b.columns]
+    for t, b in enumerate(blocks):
+        share, x = clone.probability(t, b) * b.weight, b.x - shift[t, b.columns]
         n[b.columns] += share.sum()
         first[b.columns] += share @ x
         second[b.columns] += share @ x**2
@@ -263,7 +280,7 @@ def verdict_of(clone: Grown, view, normal, spec) -> Verdict:
         if b.chains is not None:
             rows = region.holds(t, b)
             chains.append(b.chains[rows])
-            share.append(_share(evidence, t, int(rows.sum()), None, view.sizes[t], clone.kappa))
+            share.append(_share(evidence, t, int(rows.sum()), None, clone.kappa))
     chains, share = np.concatenate(chains), np.concatenate(share)
     light = restriction(chains, share, np.full(len(chains), clone.kappa), normal=normal, spec=spec)
     light = replace(light, posterior=clone.posterior, chain=evidence.chain, by_posterior=True)

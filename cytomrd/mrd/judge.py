@@ -77,8 +77,12 @@ def judge_clusters(
     return mixture, verdicts, normal
 
 
-def judge_rest(mixture, blocks, view, spec, normal, verdicts) -> tuple[Mixture, list[Verdict]]:
-    """Judge the components again by what clones found by their regions leave of them; ``blocks`` have only that."""
+def judge_rest(mixture, blocks, left, view, spec, normal, verdicts) -> tuple[Mixture, list[Verdict]]:
+    """Judge the components again by what clones found by their regions leave of them.
+
+    ``left`` is per tube the part of each event that is left, float64 (n_events,).
+    """
+    blocks = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
     suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
     reference = np.array([
         v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
@@ -86,16 +90,17 @@ def judge_rest(mixture, blocks, view, spec, normal, verdicts) -> tuple[Mixture, 
     ])  # fmt: skip
     own = sum(mixture.shares(t, b).T @ b.weight for t, b in enumerate(blocks))
     mixture = replace(mixture, weight=np.repeat(own[None] / own.sum(), len(blocks), axis=0))
-    return mixture, _judge_round(mixture, blocks, view, spec, suspects, reference, normal, families=True)
+    return mixture, _judge_round(mixture, blocks, view, spec, suspects, reference, normal, left=left, families=True)
 
 
-def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, families: bool = False) -> list[Verdict]:
+def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, left=None, families=False) -> list[Verdict]:
+    left = left or [1.0] * len(blocks)
     shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
     n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
     levels = _normal_levels(mixture, n.sum(axis=0) * reference, view)
 
     def facts(members: list[int], antigens) -> Facts:
-        own = [s[:, members].sum(axis=1) for s in shares]
+        own = [s[:, members].sum(axis=1) * part for s, part in zip(shares, left, strict=True)]
         n_aberrant = sum(a.aberrant for a in antigens)
         surprise = _surprise(mixture, members, blocks, shares, suspects)
         prior = _prior_restricted(n_aberrant, surprise)

@@ -101,11 +101,6 @@ class StandardView:
         return sum(len(x) for x in self.x)
 
     @property
-    def sizes(self) -> list[float]:
-        """Plasma cells of each tube against the mean over tubes."""
-        return [len(x) * len(self.x) / max(self.n_events, 1) for x in self.x]
-
-    @property
     def blocks(self) -> list[Block]:
         """All events, one block per tube."""
         return [Block(x, c, np.ones(len(x)), ch) for x, c, ch in zip(self.x, self.columns, self.chains, strict=True)]
