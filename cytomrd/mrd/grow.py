@@ -18,8 +18,8 @@ from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
-from cytomrd.mrd.regions import WIDTHS, Region, count_region
-from cytomrd.mrd.rule import MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
+from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, count_region
+from cytomrd.mrd.rule import AGREEING_POSTERIOR, MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
 from cytomrd.mrd.scan import Place
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
@@ -34,6 +34,8 @@ LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
 SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
 N_SETTLE = 3
+# A region is made sharper where it has this much evidence, and as long as that adds so much.
+PROMISING, WORTH = 0.0, 1.0
 # Cells of which surely fewer have a clear light chain than plasma cells have are no plasma cells.
 EVALUABLE_RANGE, NOT_EVALUABLE_P = (0.65, 0.92), 0.02
 # Prior SD of a clone and its worth in events.
@@ -144,11 +146,14 @@ def _at(start: Start, blocks, normal, spec) -> Grown | None:
         centre = _centre_of(*here, blocks, kappa)
     if best is None:
         return None
+    if best[1].log_odds > PROMISING:
+        best = _sharpened(*best, blocks, normal)
     region, evidence = best
     prior = PRIOR_CLONE[min(start.n_aberrant, 4)]
     posterior = _logistic(evidence.log_odds + np.log(prior / (1.0 - prior)))
     least = LEAST_LIGHT[min(start.n_aberrant, 4)]
-    if posterior < spec.restriction_posterior or _light_alone(region, blocks, normal, spec) < least:
+    asked = spec.restriction_posterior if start.n_aberrant < 3 else AGREEING_POSTERIOR
+    if posterior < asked or _light_alone(region, blocks, normal, spec) < least:
         return None
     n = sum(float(b.weight[region.holds(t, b)].sum()) for t, b in enumerate(blocks))
     return Grown((region,), (evidence,), start, posterior, n, kappa)
@@ -165,6 +170,20 @@ def _best_width(centre, blocks, normal) -> tuple[Region, Evidence] | None:
         if best is None or evidence.log_odds > best[1].log_odds:
             best = region, evidence
     return best
+
+
+def _sharpened(region: Region, evidence: Evidence, blocks, normal) -> tuple[Region, Evidence]:
+    """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side."""
+    for marker in np.flatnonzero(region.far):
+        for part in SHARPER:
+            other = replace(region, sharper=(*(s for s in region.sharper if s[0] != marker), (int(marker), part)))
+            counts = count_region(other, blocks, normal[0] / sum(normal))
+            if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
+                continue
+            weighed = weigh_region(counts, normal)
+            if weighed.log_odds > evidence.log_odds + WORTH:
+                region, evidence = other, weighed
+    return region, evidence
 
 
 def _with_neighbours(clone: Grown, blocks, normal) -> Grown:

@@ -25,6 +25,8 @@ FAR_SD = 2.5
 # SDs; and its half width on the others. The widest first.
 WIDTHS = ((0.4, 2.5, 3.0), (0.5, 4.0, 3.0), (0.7, 20.0, 2.5))
 MAX_SHARE = 0.95
+# Parts of the way at which a region may begin on one marker.
+SHARPER = (0.85, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class Region:
     centre : float64 (n_tubes, n_markers)
     width
         One of :data:`WIDTHS`.
+    sharper
+        Markers on which it begins at another part of the way, and that part.
     but_for
         Marker on which its events are nearer to normal than the region's are; None for the region itself.
     around
@@ -44,6 +48,7 @@ class Region:
 
     centre: np.ndarray
     width: tuple[float, float, float]
+    sharper: tuple[tuple[int, float], ...] = ()
     but_for: int | None = None
     around: Region | None = None
 
@@ -55,8 +60,11 @@ class Region:
     def on_markers(self, tube: int, block: Block) -> np.ndarray:
         """Bool (n_events, n_columns): whether each event lies in the region on each marker."""
         part, most, half_width = self.width
+        parts, limits = np.full(self.centre.shape[1], part), np.full(self.centre.shape[1], most)
+        for marker, at in self.sharper:
+            parts[marker], limits[marker] = at, np.inf
         centre = self.centre[tube, block.columns]
-        begins = np.minimum(np.abs(centre) * part, most)
+        begins = np.minimum(np.abs(centre) * parts[block.columns], limits[block.columns])
         far = self.far[block.columns]
         inside = np.where(far, block.x * np.sign(centre) > begins, np.abs(block.x - centre) < half_width)
         if self.but_for is not None:
@@ -73,9 +81,10 @@ class Region:
     def neighbours(self) -> list[Region]:
         """What lies around it: the widest region of its centre, and on each departing marker the cells that do not."""
         shells, inner = [], self
-        for width in WIDTHS[: WIDTHS.index(self.width)][::-1]:
-            shells.append(replace(self, width=width, around=inner))
-            inner = replace(self, width=width)
+        outer = WIDTHS[: WIDTHS.index(self.width) + bool(self.sharper)]
+        for width in outer[::-1]:
+            shells.append(replace(self, width=width, sharper=(), around=inner))
+            inner = replace(self, width=width, sharper=())
         far = np.flatnonzero(self.far)
         return shells + ([replace(inner, but_for=int(j)) for j in far] if len(far) >= MIN_FAR else [])
 
