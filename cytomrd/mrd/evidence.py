@@ -43,12 +43,16 @@ class TubeCount:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Log Bayes factor of a clone of light chain ``chain``; its cells and normal ones in each tube."""
+    """Log Bayes factor of a clone of light chain ``chain``; its cells and normal ones in each tube.
+
+    ``kappa`` is that of the normal cells there.
+    """
 
     log_odds: float
     chain: str
     n_clone: tuple[float, ...]
     n_normal: tuple[float, ...]
+    kappa: float
 
 
 def weigh_region(
@@ -104,6 +108,7 @@ def weigh_region(
         chain=best,
         n_clone=tuple(n_clone.tolist()),
         n_normal=tuple(n_normal.tolist()),
+        kappa=usual,
     )
 
 

@@ -18,8 +18,8 @@ from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
-from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, count_region
-from cytomrd.mrd.rule import AGREEING_POSTERIOR, MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
+from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, count_region, kappa_of_normal
+from cytomrd.mrd.rule import MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
 from cytomrd.mrd.scan import Place
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
@@ -30,6 +30,7 @@ MIN_ABERRANT, MIN_START, MAX_CLONES = 2, 3.0, 8
 # Prior probability that a cluster of two, three, four and more aberrancies is a clone's.
 PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
 # Light chains alone, before anything else is known, must be at least this likely restricted.
+LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
 LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
 SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
@@ -88,7 +89,7 @@ class Grown:
         for region, evidence in zip(self.regions, self.evidence, strict=True):
             rows = np.flatnonzero(region.holds(tube, block))
             chains = None if block.chains is None else block.chains[rows]
-            found[rows] = np.maximum(found[rows], _share(evidence, tube, len(rows), chains, self.kappa))
+            found[rows] = np.maximum(found[rows], _share(evidence, tube, len(rows), chains))
         return found
 
 
@@ -143,7 +144,7 @@ def _at(start: Start, blocks, normal, spec) -> Grown | None:
             best = here
         if here[1].log_odds < 0.0:
             break
-        centre = _centre_of(*here, blocks, kappa)
+        centre = _centre_of(*here, blocks)
     if best is None:
         return None
     if best[1].log_odds > PROMISING:
@@ -152,10 +153,12 @@ def _at(start: Start, blocks, normal, spec) -> Grown | None:
     prior = PRIOR_CLONE[min(start.n_aberrant, 4)]
     posterior = _logistic(evidence.log_odds + np.log(prior / (1.0 - prior)))
     least = LEAST_LIGHT[min(start.n_aberrant, 4)]
-    asked = spec.restriction_posterior if start.n_aberrant < 3 else AGREEING_POSTERIOR
+    asked = spec.restriction_posterior if start.n_aberrant < 3 else LEAST_POSTERIOR
     if posterior < asked or _light_alone(region, blocks, normal, spec) < least:
         return None
     n = sum(float(b.weight[region.holds(t, b)].sum()) for t, b in enumerate(blocks))
+    if start.n_aberrant < 3 and sum(evidence.n_normal) > MOST_NORMAL * n:
+        return None
     return Grown((region,), (evidence,), start, posterior, n, kappa)
 
 
@@ -166,7 +169,7 @@ def _best_width(centre, blocks, normal) -> tuple[Region, Evidence] | None:
         counts = count_region(region, blocks, normal[0] / sum(normal))
         if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
             continue
-        evidence = weigh_region(counts, normal)
+        evidence = weigh_region(counts, kappa_of_normal(region, blocks, normal))
         if best is None or evidence.log_odds > best[1].log_odds:
             best = region, evidence
     return best
@@ -180,7 +183,7 @@ def _sharpened(region: Region, evidence: Evidence, blocks, normal) -> tuple[Regi
             counts = count_region(other, blocks, normal[0] / sum(normal))
             if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
                 continue
-            weighed = weigh_region(counts, normal)
+            weighed = weigh_region(counts, kappa_of_normal(other, blocks, normal))
             if weighed.log_odds > evidence.log_odds + WORTH:
                 region, evidence = other, weighed
     return region, evidence
@@ -196,7 +199,8 @@ def _with_neighbours(clone: Grown, blocks, normal) -> Grown:
         counts = count_region(region, blocks, clone.kappa)
         regions.append(region)
         sizes = (low * core, high * core)
-        evidence.append(weigh_region(counts, normal, sizes=sizes, chain=first.chain))
+        there = kappa_of_normal(region, blocks, normal)
+        evidence.append(weigh_region(counts, there, sizes=sizes, chain=first.chain))
     return Grown(tuple(regions), tuple(evidence), clone.start, clone.posterior, clone.n_events, clone.kappa)
 
 
@@ -218,22 +222,23 @@ def _light_alone(region: Region, blocks, normal, spec) -> float:
     chains = np.concatenate([
         b.chains[region.holds(t, b) & (b.weight > 0.5)] for t, b in enumerate(blocks) if b.chains is not None
     ])
-    usual = np.full(len(chains), normal[0] / sum(normal))
-    return restriction(chains, np.ones(len(chains)), usual, normal=normal, spec=spec).posterior
+    there = kappa_of_normal(region, blocks, normal)
+    usual = np.full(len(chains), there[0] / sum(there))
+    return restriction(chains, np.ones(len(chains)), usual, normal=there, spec=spec).posterior
 
 
-def _share(evidence: Evidence, tube: int, n: int, chains, kappa: float) -> np.ndarray:
+def _share(evidence: Evidence, tube: int, n: int, chains) -> np.ndarray:
     """Probability of events in a region to be the clone's, by their light chain where it is known."""
     own, beside = evidence.n_clone[tube], evidence.n_normal[tube]
     pure = CLONE_PURITY_MEAN if evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
     share = np.full(n, own / max(own + beside, 1e-12))
     if chains is not None:
-        for chain, clonal, usual in ((KAPPA, pure, kappa), (LAMBDA, 1.0 - pure, 1.0 - kappa)):
-            share[chains == chain] = own * clonal / (own * clonal + beside * usual)
+        for chain, clonal, usual in ((KAPPA, pure, evidence.kappa), (LAMBDA, 1.0 - pure, 1.0 - evidence.kappa)):
+            share[chains == chain] = own * clonal / max(own * clonal + beside * usual, 1e-12)
     return share
 
 
-def _centre_of(region: Region, evidence: Evidence, blocks, kappa: float) -> np.ndarray:
+def _centre_of(region: Region, evidence: Evidence, blocks) -> np.ndarray:
     """Where the clone's cells of a region are on average; what tubes differ by stays."""
     middle = region.centre.mean(axis=0)
     apart = region.centre - middle
@@ -241,7 +246,7 @@ def _centre_of(region: Region, evidence: Evidence, blocks, kappa: float) -> np.n
     for t, b in enumerate(blocks):
         rows = region.holds(t, b)
         chains = None if b.chains is None else b.chains[rows]
-        share = _share(evidence, t, int(rows.sum()), chains, kappa) * b.weight[rows]
+        share = _share(evidence, t, int(rows.sum()), chains) * b.weight[rows]
         first[b.columns] += share @ (b.x[rows] - apart[t, b.columns])
         n[b.columns] += share.sum()
     return np.where(n > 1.0, first / np.maximum(n, 1e-9), middle) + apart
@@ -299,7 +304,7 @@ def verdict_of(clone: Grown, view, normal, spec) -> Verdict:
         if b.chains is not None:
             rows = region.holds(t, b)
             chains.append(b.chains[rows])
-            share.append(_share(evidence, t, int(rows.sum()), None, clone.kappa))
+            share.append(_share(evidence, t, int(rows.sum()), None))
     chains, share = np.concatenate(chains), np.concatenate(share)
     light = restriction(chains, share, np.full(len(chains), clone.kappa), normal=normal, spec=spec)
     light = replace(light, posterior=clone.posterior, chain=evidence.chain, by_posterior=True)

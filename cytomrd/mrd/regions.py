@@ -17,7 +17,7 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.rarity import expected_together
 
-__all__ = ["WIDTHS", "Region", "count_region"]
+__all__ = ["SHARPER", "WIDTHS", "Region", "count_region", "kappa_of_normal"]
 
 # Markers farther than this from the main population depart, in its SDs.
 FAR_SD = 2.5
@@ -27,6 +27,8 @@ WIDTHS = ((0.4, 2.5, 3.0), (0.5, 4.0, 3.0), (0.7, 20.0, 2.5))
 MAX_SHARE = 0.95
 # Parts of the way at which a region may begin on one marker.
 SHARPER = (0.85, 1.0)
+# Prior events in favour of the usual light chains beyond a limit.
+LIMIT_PRIOR = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +118,31 @@ def count_region(region: Region, blocks: Sequence[Block], kappa: float) -> list[
         if_normal, beside = (_expected(region, tube, b, weight) for weight in (b.weight, without))
         counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
     return counts
+
+
+def kappa_of_normal(
+    region: Region, blocks: Sequence[Block], normal: tuple[float, float]
+) -> tuple[float, float]:
+    """Beta parameters of kappa among the normal cells of a region, by what cells elsewhere beyond its limits show.
+
+    A light chain is the brightest stain of its tube, and what its light leaves on another marker widens or moves the
+    cells of that chain: far out on that marker normal cells are of one light chain too. Each marker's limit is asked by
+    itself, among cells that lie outside of the region on two other markers, and the log odds add up.
+    """
+    total, usual = sum(normal), normal[0] / sum(normal)
+    log_odds = np.log(normal[0] / normal[1])
+    apart = np.zeros(len(region.far))
+    for marker in np.flatnonzero(region.far):
+        counts = np.array([usual, 1.0 - usual]) * LIMIT_PRIOR
+        for t, b in enumerate(blocks):
+            if b.chains is None or marker not in b.columns:
+                continue
+            inside = region.on_markers(t, b)
+            rows = inside[:, b.columns == marker][:, 0] & ((~inside).sum(axis=1) >= 2)
+            counts += [float(b.weight[rows & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA)]
+        apart[marker] = np.log(counts[0] / counts[1]) - log_odds
+    kappa = 1.0 / (1.0 + np.exp(-(log_odds + apart.sum())))
+    return kappa * total, (1.0 - kappa) * total
 
 
 def _expected(region: Region, tube: int, block: Block, weight: np.ndarray) -> float:

@@ -28,6 +28,8 @@ USUAL_SD, SD_RANGE = 0.05, (0.01, 0.15)
 MIN_SIDE, UNIT_RATIO = 30, (0.8, 2.5)
 # Kappa and lambda cells needed on a side of a cut to compare their widths, and quantiles that place them.
 MIN_WIDTHS, ALIGN_LEVELS = 150, np.linspace(0.1, 0.9, 17)
+# Tails in which widths are compared, as long as so many cells lie beyond, and how much narrower they are made at most.
+TAILS, MIN_BEYOND, LEAST_NARROWING = (0.1, 0.05, 0.02), 15, 0.5
 
 
 @dataclass(frozen=True)
@@ -195,29 +197,32 @@ def _aligned(one: np.ndarray, other: np.ndarray, cut: float | None) -> tuple[np.
     # The median alone moves with a few clonal cells; the differences over all quantiles hardly do.
     apart = float(np.median(np.quantile(other, ALIGN_LEVELS) - np.quantile(one, ALIGN_LEVELS)))
     part = len(one) / (len(one) + len(other))
-    shifts, enough = (apart * (1.0 - part), -apart * part), min(len(one), len(other)) >= MIN_WIDTHS
-    spans = [np.quantile(values, (0.1, 0.5, 0.9)) for values in (one, other)]
-    found = []
-    for values, span, against, shift in zip((one, other), spans, spans[::-1], shifts, strict=True):
-        ratio = np.ones(2)
-        if enough:
-            ratio = np.minimum(np.abs(against[::2] - against[1]) / np.maximum(np.abs(span[::2] - span[1]), 1e-9), 1.0)
-        found.append(_moved(values, span, shift, ratio, cut))
-    return found[0], found[1]
+    n = min(len(one), len(other))
+    tails = [t for t in TAILS if n * t >= MIN_BEYOND] if n >= MIN_WIDTHS else []
+    return (
+        _moved(one, other, apart * (1.0 - part), tails, cut),
+        _moved(other, one, -apart * part, tails, cut),
+    )
 
 
-def _moved(values: np.ndarray, span: np.ndarray, shift: float, ratio: np.ndarray, cut: float | None) -> np.ndarray:
-    """Values shifted, and each side of the middle of ``span`` narrowed by its ratio; where the cut is, not at all."""
-    low, middle, high = span
-    to = middle + shift + (span - middle) * np.array([ratio[0], 1.0, ratio[1]])
-    moved = to[1] + (values - middle) * np.where(values < middle, *ratio)
-    if cut is None:
-        return moved
-    edge, its_new = (high, to[2]) if middle < cut else (low, to[0])
-    between = (values > edge) if middle < cut else (values < edge)
-    if abs(cut - edge) > 1e-9:
-        back = its_new + (values - edge) * (cut - its_new) / (cut - edge)
-        moved = np.where(between, back, moved)
+def _moved(values: np.ndarray, against: np.ndarray, shift: float, tails: Sequence[float], cut: float | None):
+    """Values shifted by so much, and narrowed to ``against`` on either side of the median, out to the last tail."""
+    middle, its_middle = np.median(values), np.median(against)
+    moved = np.empty_like(values)
+    for sign in (-1.0, 1.0):
+        rows = (values - middle) * sign >= 0
+        levels = [t if sign < 0 else 1.0 - t for t in tails]
+        own = np.abs(np.quantile(values, levels) - middle) if tails else np.zeros(0)
+        wanted = np.minimum(own, np.abs(np.quantile(against, levels) - its_middle) if tails else own)
+        # What is wider still is no shot noise: a clone may lie there.
+        wanted = np.maximum.accumulate(np.maximum(wanted, LEAST_NARROWING * own))
+        knots, to = np.r_[0.0, own], np.r_[0.0, wanted]
+        room = np.inf if cut is None or (cut - middle) * sign < 0 else abs(cut - middle)
+        if np.isfinite(room) and room > knots[-1]:
+            knots, to = np.r_[knots, room], np.r_[to, room - sign * shift]
+        away = np.abs(values[rows] - middle)
+        beyond = np.maximum(away - knots[-1], 0.0)
+        moved[rows] = middle + shift + sign * (np.interp(away, knots, to) + beyond)
     return moved
 
 
