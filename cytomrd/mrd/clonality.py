@@ -16,13 +16,13 @@ import numpy as np
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
-from cytomrd.mrd.grow import Grown, component_of, grow_clones, left_by, starts_of, verdict_of
+from cytomrd.mrd.grow import Grown, beside_large, component_of, grow_clones, left_by, starts_of, verdict_of
 from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
 from cytomrd.mrd.phenotype import AntigenScore
-from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.rule import MIN_CLUSTER
+from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
 from cytomrd.panel import MrdSpec
 
@@ -191,7 +191,8 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     places = scan_places(blocks, aberrant)
     mixture = fit_clusters(blocks, aberrant, places, random_state=random_state)
     mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
-    clones = grow_clones(starts_of(mixture, verdicts, blocks, places, view), view.blocks, normal, spec)
+    beside = beside_large(mixture, verdicts, blocks)
+    clones = grow_clones(starts_of(mixture, verdicts, blocks, places, view), beside, normal, spec)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:
         mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
@@ -200,7 +201,7 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))
     for clone in clones:
         mixture = append_component(mixture, component_of(clone, mixture, view.blocks))
-        verdicts.append(verdict_of(clone, view, normal, spec))
+        verdicts.append(verdict_of(clone, view, spec))
     number_clones(mixture, verdicts, blocks)
     return JudgedCells(view, spec, mixture, tuple(verdicts), tuple(clones))
 
@@ -226,9 +227,7 @@ def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None)
     )
 
 
-def _assign(
-    judged: JudgedCells, verdicts: Sequence[Verdict]
-) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
+def _assign(judged: JudgedCells, verdicts: Sequence[Verdict]) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
     """Labels of all events, expected events by tube and component, and the variance of the clonal events' number.
 
     Of each clone the likeliest events are labelled, as many as the probabilities add up to: events in the overlap with

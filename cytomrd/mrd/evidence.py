@@ -12,24 +12,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from scipy.special import gammaln, logsumexp
 
 from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN
 
 __all__ = ["Evidence", "TubeCount", "weigh_region"]
 
-# Log SD of what is expected of normal cells, and the fewest that are expected.
+# Log SD of what is expected of normal cells (by the quantiles below never more than 2.5 times as many: far more are no
+# normal cells), and the fewest that are expected.
 EXPECTED_SD, MIN_EXPECTED = 0.5, 0.15
 # A clone's cells in a tube of mean size: from the first figure to the second, or to so many times the events seen.
 LEAST_CLONE, MOST_CLONE, MOST_FOLD = 3.0, 60.0, 1.5
-N_CLONE, N_NORMAL, N_KAPPA = 16, 15, 9
+N_CLONE = 16
+# Quantiles of a normal distribution, each as likely as the next: normal cells expected, and their kappa.
+NORMAL_Z, KAPPA_Z = (stats.norm.ppf((np.arange(n) + 0.5) / n) for n in (15, 9))
 # Tubes of other markers hold other parts of a clone in its region.
 PARTS = np.array([0.6, 1.0, 1.6])
 
 
 @dataclass(frozen=True)
 class TubeCount:
-    """A region in one tube: events seen, kappa and lambda among them (None where not stained), the tube's relative size.
+    """A region in one tube: events seen, kappa and lambda among them (None where not stained), and its relative size.
 
     ``if_normal`` and ``beside_clone`` are the normal cells expected there, by all events and without the clone's.
     """
@@ -83,11 +85,10 @@ def weigh_region(
     >>> found.chain, found.log_odds > 10, round(found.n_clone[0])
     ('kappa', True, 11)
     """
-    n_tubes = len(tubes)
-    kappa = np.clip(stats.beta.ppf((np.arange(N_KAPPA) + 0.5) / N_KAPPA, *normal), 0.02, 0.98)
-    usual = normal[0] / sum(normal)
+    n_normal, n_clone = np.zeros(len(tubes)), np.zeros(len(tubes))
     places, tubes = [i for i, t in enumerate(tubes) if t.size > 0], [t for t in tubes if t.size > 0]
-    n_normal, n_clone = np.zeros(n_tubes), np.zeros(n_tubes)
+    usual = normal[0] / sum(normal)
+    kappa = np.clip(usual + np.sqrt(usual * (1.0 - usual) / (sum(normal) + 1.0)) * KAPPA_Z, 0.02, 0.98)
     without = sum(_without(tube, kappa) for tube in tubes)
     if sizes is None:
         sizes = LEAST_CLONE, max(MOST_CLONE, MOST_FOLD * max(t.n / t.size for t in tubes))
@@ -96,13 +97,17 @@ def weigh_region(
         chain: [_with(tube, clone, purity, kappa) for tube in tubes]
         for chain, purity in (("kappa", CLONE_PURITY_MEAN), ("lambda", 1.0 - CLONE_PURITY_MEAN))
     }
-    logs = {chain: sum(found[0] for found in tubes_found) for chain, tubes_found in by_chain.items()}
-    prior = {"kappa": np.log(usual), "lambda": np.log1p(-usual)}
-    total = {chain: float(logsumexp(log)) - np.log(N_CLONE) + prior[chain] for chain, log in logs.items()}
+    logs = {chain: sum(found[0] for found in in_tubes) for chain, in_tubes in by_chain.items()}
+    total = {
+        chain: _log_mean(logs[chain]) + np.log(prior) for chain, prior in (("kappa", usual), ("lambda", 1.0 - usual))
+    }
     best = chain or max(total, key=total.get)
-    weight = np.exp(logs[best] - logsumexp(logs[best]))
+    weight = np.exp(logs[best] - logs[best].max())
+    weight /= weight.sum()
     n_normal[places] = [float(weight @ mean) for _, mean, _ in by_chain[best]]
-    n_clone[places] = [t.size * float(weight @ (clone * part)) for t, (_, _, part) in zip(tubes, by_chain[best], strict=True)]
+    n_clone[places] = [
+        t.size * float(weight @ (clone * part)) for t, (_, _, part) in zip(tubes, by_chain[best], strict=True)
+    ]
     return Evidence(
         log_odds=float(np.logaddexp(*total.values()) - without),
         chain=best,
@@ -114,24 +119,29 @@ def weigh_region(
 
 def _expected(centre: float) -> np.ndarray:
     """Equally likely numbers of normal cells around the one expected."""
-    middle = (np.arange(N_NORMAL) + 0.5) / N_NORMAL
-    return max(centre, MIN_EXPECTED) * np.exp(EXPECTED_SD * stats.norm.ppf(middle))
+    return max(centre, MIN_EXPECTED) * np.exp(EXPECTED_SD * NORMAL_Z)
 
 
 def _poisson(n: float, mean: np.ndarray) -> np.ndarray:
-    return n * np.log(mean) - mean - gammaln(n + 1.0)
+    """Log likelihood but for the factorial, which is the same with a clone and without."""
+    return n * np.log(mean) - mean
+
+
+def _log_mean(logs: np.ndarray, axis: int = -1) -> np.ndarray:
+    top = logs.max(axis=axis, keepdims=True)
+    return np.log(np.exp(logs - top).mean(axis=axis)) + top.squeeze(axis)
 
 
 def _without(tube: TubeCount, kappa: np.ndarray) -> float:
-    log = float(logsumexp(_poisson(tube.n, _expected(tube.if_normal)))) - np.log(N_NORMAL)
+    log = float(_log_mean(_poisson(tube.n, _expected(tube.if_normal))))
     if tube.chains is not None:
         k, lam = tube.chains
-        log += float(logsumexp(k * np.log(kappa) + lam * np.log1p(-kappa))) - np.log(N_KAPPA)
+        log += float(_log_mean(k * np.log(kappa) + lam * np.log1p(-kappa)))
     return log
 
 
-def _with(tube: TubeCount, clone: np.ndarray, purity: float, kappa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log likelihood for each number of the clone's cells, and the mean number of normal ones beside them."""
+def _with(tube: TubeCount, clone: np.ndarray, purity: float, kappa: np.ndarray) -> tuple[np.ndarray, ...]:
+    """For each number of the clone's cells log likelihood, mean number of normal ones beside them, and mean part."""
     grid = np.meshgrid(PARTS, _expected(tube.beside_clone), indexing="ij")
     part, normal = (axis.ravel() for axis in grid)
     own = tube.size * clone[:, None] * part
@@ -139,7 +149,7 @@ def _with(tube: TubeCount, clone: np.ndarray, purity: float, kappa: np.ndarray) 
     if tube.chains is not None:
         k, lam = tube.chains
         fraction = (own[..., None] * purity + normal[:, None] * kappa) / (own + normal)[..., None]
-        logs = logs + logsumexp(k * np.log(fraction) + lam * np.log1p(-fraction), axis=2) - np.log(N_KAPPA)
-    total = logsumexp(logs, axis=1)
-    weight = np.exp(logs - total[:, None])
-    return total - np.log(len(normal)), weight @ normal, weight @ part
+        logs = logs + _log_mean(k * np.log(fraction) + lam * np.log1p(-fraction))
+    weight = np.exp(logs - logs.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    return _log_mean(logs), weight @ normal, weight @ part

@@ -18,15 +18,26 @@ from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
-from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, count_region, kappa_of_normal
+from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
 from cytomrd.mrd.scan import Place
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = ["Grown", "Start", "grow_clones"]
+__all__ = [
+    "Grown",
+    "Start",
+    "Weighed",
+    "beside_large",
+    "component_of",
+    "grow_clones",
+    "left_by",
+    "starts_of",
+    "verdict_of",
+]
 
-MIN_ABERRANT, MIN_START, MAX_CLONES = 2, 3.0, 8
+# Aberrant antigens and events of a component from which a clone is looked for; a larger one is judged as it is.
+MIN_ABERRANT, MIN_START, MAX_START, MAX_CLONES = 2, 3.0, 400.0, 8
 # Prior probability that a cluster of two, three, four and more aberrancies is a clone's.
 PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
 # Light chains alone, before anything else is known, must be at least this likely restricted.
@@ -59,38 +70,48 @@ class Start:
 
 
 @dataclass(frozen=True, eq=False)
+class Weighed:
+    """A region, its evidence, Beta parameters of kappa among its normal cells, and the events in it."""
+
+    region: Region
+    evidence: Evidence
+    normal: tuple[float, float]
+    n_events: float
+
+    @property
+    def log_odds(self) -> float:
+        """Log Bayes factor of a clone."""
+        return self.evidence.log_odds
+
+
+@dataclass(frozen=True, eq=False)
 class Grown:
-    """A clone: its regions, the innermost first, with the evidence of each, and what decided.
+    """A clone: its regions, the innermost first, from where it was found, and the posterior that there is one."""
 
-    Attributes
-    ----------
-    regions, evidence
-        Of the same length.
-    start
-        From where it was found.
-    posterior
-        That there is a clone.
-    n_events, n_kappa, n_lambda
-        In the innermost region.
-    kappa
-        Among normal plasma cells.
-    """
-
-    regions: tuple[Region, ...]
-    evidence: tuple[Evidence, ...]
+    parts: tuple[Weighed, ...]
     start: Start
     posterior: float
-    n_events: float
-    kappa: float
 
     def probability(self, tube: int, block: Block) -> np.ndarray:
         """Of each event to be the clone's, float64 (n_events,)."""
         found = np.zeros(len(block.x))
-        for region, evidence in zip(self.regions, self.evidence, strict=True):
-            rows = np.flatnonzero(region.holds(tube, block))
+        for part in self.parts:
+            rows = np.flatnonzero(part.region.holds(tube, block))
             chains = None if block.chains is None else block.chains[rows]
-            found[rows] = np.maximum(found[rows], _share(evidence, tube, len(rows), chains))
+            found[rows] = np.maximum(found[rows], _share(part.evidence, tube, len(rows), chains))
         return found
+
+
+def beside_large(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block]) -> list[Block]:
+    """The blocks without the cells of large clonal components, which need no region to be seen."""
+    size = mixture.weight[0] * sum(b.total for b in blocks)
+    large = [k for k, v in enumerate(verdicts) if v.call == "clonal" and size[k] > MAX_START]
+    if not large:
+        return list(blocks)
+    return [
+        Block(b.x, b.columns, b.weight * (1.0 - mixture.shares(t, b, light=False)[:, large].sum(axis=1)), b.chains)
+        for t, b in enumerate(blocks)
+    ]
 
 
 def left_by(clones: Sequence[Grown], tube: int, block: Block) -> np.ndarray:
@@ -124,84 +145,73 @@ def grow_clones(
         found = [g for g in (_at(start, blocks, normal, spec) for start in starts) if g is not None]
         if not found:
             break
-        clone = _with_neighbours(max(found, key=lambda g: g.evidence[0].log_odds), blocks, normal)
+        clone = _with_neighbours(max(found, key=lambda g: g.parts[0].log_odds), blocks, normal)
         clones.append(clone)
         blocks = [
-            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b)), b.chains)
-            for t, b in enumerate(blocks)
+            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b)), b.chains) for t, b in enumerate(blocks)
         ]
     return clones
 
 
 def _at(start: Start, blocks, normal, spec) -> Grown | None:
     """The clone near a start, if there is one: the region with the most evidence, its centre moved to the clone's."""
-    kappa, centre, best = normal[0] / sum(normal), start.centre, None
+    centre, best = start.centre, None
     for _ in range(N_SETTLE):
-        here = _best_width(centre, blocks, normal)
+        here = max((_weighed(Region(centre, width), blocks, normal) for width in WIDTHS), key=_log_odds)
         if here is None:
             break
-        if best is None or here[1].log_odds > best[1].log_odds:
-            best = here
-        if here[1].log_odds < 0.0:
+        best = max(best, here, key=_log_odds)
+        if here.log_odds < PROMISING:
             break
-        centre = _centre_of(*here, blocks)
+        centre = _centre_of(here, blocks)
     if best is None:
         return None
-    if best[1].log_odds > PROMISING:
-        best = _sharpened(*best, blocks, normal)
-    region, evidence = best
-    prior = PRIOR_CLONE[min(start.n_aberrant, 4)]
-    posterior = _logistic(evidence.log_odds + np.log(prior / (1.0 - prior)))
-    least = LEAST_LIGHT[min(start.n_aberrant, 4)]
-    asked = spec.restriction_posterior if start.n_aberrant < 3 else LEAST_POSTERIOR
-    if posterior < asked or _light_alone(region, blocks, normal, spec) < least:
+    if best.log_odds > PROMISING:
+        best = _sharpened(best, blocks, normal)
+    n_aberrant = min(start.n_aberrant, 4)
+    prior = PRIOR_CLONE[n_aberrant]
+    posterior = _logistic(best.log_odds + np.log(prior / (1.0 - prior)))
+    mixed = n_aberrant < 3 and sum(best.evidence.n_normal) > MOST_NORMAL * best.n_events
+    asked = spec.restriction_posterior if n_aberrant < 3 else LEAST_POSTERIOR
+    if mixed or posterior < asked or _light_alone(best, blocks, spec) < LEAST_LIGHT[n_aberrant]:
         return None
-    n = sum(float(b.weight[region.holds(t, b)].sum()) for t, b in enumerate(blocks))
-    if start.n_aberrant < 3 and sum(evidence.n_normal) > MOST_NORMAL * n:
+    return Grown((best,), start, posterior)
+
+
+def _weighed(region: Region, blocks, normal) -> Weighed | None:
+    """A region with its evidence; None where it holds too few cells, or cells without a light chain."""
+    counts, there = measure_region(region, blocks, normal)
+    n = sum(c.n for c in counts)
+    if n < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
         return None
-    return Grown((region,), (evidence,), start, posterior, n, kappa)
+    return Weighed(region, weigh_region(counts, there), there, n)
 
 
-def _best_width(centre, blocks, normal) -> tuple[Region, Evidence] | None:
-    best = None
-    for width in WIDTHS:
-        region = Region(centre, width)
-        counts = count_region(region, blocks, normal[0] / sum(normal))
-        if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
-            continue
-        evidence = weigh_region(counts, kappa_of_normal(region, blocks, normal))
-        if best is None or evidence.log_odds > best[1].log_odds:
-            best = region, evidence
-    return best
+def _log_odds(weighed: Weighed | None) -> float:
+    return -np.inf if weighed is None else weighed.log_odds
 
 
-def _sharpened(region: Region, evidence: Evidence, blocks, normal) -> tuple[Region, Evidence]:
+def _sharpened(best: Weighed, blocks, normal) -> Weighed:
     """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side."""
-    for marker in np.flatnonzero(region.far):
+    for marker in np.flatnonzero(best.region.far):
         for part in SHARPER:
-            other = replace(region, sharper=(*(s for s in region.sharper if s[0] != marker), (int(marker), part)))
-            counts = count_region(other, blocks, normal[0] / sum(normal))
-            if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
-                continue
-            weighed = weigh_region(counts, kappa_of_normal(other, blocks, normal))
-            if weighed.log_odds > evidence.log_odds + WORTH:
-                region, evidence = other, weighed
-    return region, evidence
+            others = tuple(s for s in best.region.sharper if s[0] != marker)
+            sharper = _weighed(replace(best.region, sharper=(*others, (int(marker), part))), blocks, normal)
+            if _log_odds(sharper) > best.log_odds + WORTH:
+                best = sharper
+    return best
 
 
 def _with_neighbours(clone: Grown, blocks, normal) -> Grown:
     """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
-    regions, evidence = list(clone.regions), list(clone.evidence)
-    first = evidence[0]
-    core = sum(first.n_clone) / len(first.n_clone)
-    for region in clone.regions[0].neighbours():
+    core = clone.parts[0]
+    size, parts = float(np.mean(core.evidence.n_clone)), list(clone.parts)
+    for region in core.region.neighbours():
         low, high = STRAYS if region.around is None else SHELL
-        counts = count_region(region, blocks, clone.kappa)
-        regions.append(region)
-        sizes = (low * core, high * core)
-        there = kappa_of_normal(region, blocks, normal)
-        evidence.append(weigh_region(counts, there, sizes=sizes, chain=first.chain))
-    return Grown(tuple(regions), tuple(evidence), clone.start, clone.posterior, clone.n_events, clone.kappa)
+        counts, there = measure_region(region, blocks, normal)
+        evidence = weigh_region(counts, there, sizes=(low * size, high * size), chain=core.evidence.chain)
+        parts.append(Weighed(region, evidence, there, sum(c.n for c in counts)))
+    return replace(clone, parts=tuple(parts))
 
 
 def _is_told(counts: Sequence[TubeCount], evaluable: float) -> bool:
@@ -218,16 +228,16 @@ def _evaluable(blocks: Sequence[Block]) -> float:
     return float(np.clip(clear / sum(b.total for b in told), *EVALUABLE_RANGE))
 
 
-def _light_alone(region: Region, blocks, normal, spec) -> float:
-    chains = np.concatenate([
-        b.chains[region.holds(t, b) & (b.weight > 0.5)] for t, b in enumerate(blocks) if b.chains is not None
-    ])
-    there = kappa_of_normal(region, blocks, normal)
-    usual = np.full(len(chains), there[0] / sum(there))
-    return restriction(chains, np.ones(len(chains)), usual, normal=there, spec=spec).posterior
+def _light_alone(weighed: Weighed, blocks, spec) -> float:
+    """Posterior of restriction by the light chains of the region alone, one as likely as the other before."""
+    chains = np.concatenate(
+        [b.chains[weighed.region.holds(t, b) & (b.weight > 0.5)] for t, b in enumerate(blocks) if b.chains is not None]
+    )
+    usual = np.full(len(chains), weighed.evidence.kappa)
+    return restriction(chains, np.ones(len(chains)), usual, normal=weighed.normal, spec=spec).posterior
 
 
-def _share(evidence: Evidence, tube: int, n: int, chains) -> np.ndarray:
+def _share(evidence: Evidence, tube: int, n: int, chains: np.ndarray | None) -> np.ndarray:
     """Probability of events in a region to be the clone's, by their light chain where it is known."""
     own, beside = evidence.n_clone[tube], evidence.n_normal[tube]
     pure = CLONE_PURITY_MEAN if evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
@@ -238,15 +248,16 @@ def _share(evidence: Evidence, tube: int, n: int, chains) -> np.ndarray:
     return share
 
 
-def _centre_of(region: Region, evidence: Evidence, blocks) -> np.ndarray:
+def _centre_of(weighed: Weighed, blocks) -> np.ndarray:
     """Where the clone's cells of a region are on average; what tubes differ by stays."""
+    region = weighed.region
     middle = region.centre.mean(axis=0)
     apart = region.centre - middle
     first, n = np.zeros(len(middle)), np.zeros(len(middle))
     for t, b in enumerate(blocks):
         rows = region.holds(t, b)
         chains = None if b.chains is None else b.chains[rows]
-        share = _share(evidence, t, int(rows.sum()), chains) * b.weight[rows]
+        share = _share(weighed.evidence, t, int(rows.sum()), chains) * b.weight[rows]
         first[b.columns] += share @ (b.x[rows] - apart[t, b.columns])
         n[b.columns] += share.sum()
     return np.where(n > 1.0, first / np.maximum(n, 1e-9), middle) + apart
@@ -267,7 +278,7 @@ def component_of(clone: Grown, mixture: Mixture, blocks: Sequence[Block]) -> Mix
     mean = np.where(n > 0, first / np.maximum(n, 1e-9), middle)
     scatter = np.maximum(second - n * mean**2, 0.0)
     variance = (scatter + PRIOR_EVENTS * PRIOR_SD**2) / (n + PRIOR_EVENTS)
-    pure = CLONE_PURITY_MEAN if clone.evidence[0].chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+    pure = CLONE_PURITY_MEAN if clone.parts[0].evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
     return Mixture(
         weight=np.full((len(blocks), 1), whole / total), mean=mean[None], cov=np.diag(variance)[None],
         shift=shift[:, None], kappa=np.array([pure]), evaluable=np.array([CLEAR]),
@@ -282,7 +293,7 @@ def starts_of(
     size = mixture.weight[0] * sum(b.total for b in blocks)
     starts = []
     for k, v in enumerate(verdicts):
-        enough = sum(a.aberrant for a in v.antigens) >= MIN_ABERRANT and size[k] >= MIN_START
+        enough = sum(a.aberrant for a in v.antigens) >= MIN_ABERRANT and MIN_START <= size[k] <= MAX_START
         if enough and not mixture.fixed[k] and mixture.evaluable[k] >= MIN_EVALUABLE and v.identity:
             starts.append(Start(mixture.mean[k] + mixture.shift[:, k], v.antigens))
     for place in places:
@@ -296,9 +307,10 @@ def starts_of(
     return starts
 
 
-def verdict_of(clone: Grown, view, normal, spec) -> Verdict:
+def verdict_of(clone: Grown, view: StandardView, spec: MrdSpec) -> Verdict:
     """The call of a clone's component, in words."""
-    region, evidence = clone.regions[0], clone.evidence[0]
+    core = clone.parts[0]
+    region, evidence = core.region, core.evidence
     chains, share = [], []
     for t, b in enumerate(view.blocks):
         if b.chains is not None:
@@ -306,11 +318,11 @@ def verdict_of(clone: Grown, view, normal, spec) -> Verdict:
             chains.append(b.chains[rows])
             share.append(_share(evidence, t, int(rows.sum()), None))
     chains, share = np.concatenate(chains), np.concatenate(share)
-    light = restriction(chains, share, np.full(len(chains), clone.kappa), normal=normal, spec=spec)
+    light = restriction(chains, share, np.full(len(chains), evidence.kappa), normal=core.normal, spec=spec)
     light = replace(light, posterior=clone.posterior, chain=evidence.chain, by_posterior=True)
     n_aberrant = clone.start.n_aberrant
     reason = (
-        f"{n_aberrant} aberrancies; {clone.n_events:.0f} events where about {sum(evidence.n_normal):.1f} are normal, "
+        f"{n_aberrant} aberrancies; {core.n_events:.0f} events where about {sum(evidence.n_normal):.1f} are normal, "
         f"{light.chain} restricted by posterior (kappa {light.n_kappa}, lambda {light.n_lambda}, "
         f"posterior {light.posterior:.3f})"
     )

@@ -17,7 +17,7 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.rarity import expected_together
 
-__all__ = ["SHARPER", "WIDTHS", "Region", "count_region", "kappa_of_normal"]
+__all__ = ["SHARPER", "WIDTHS", "Region", "measure_region"]
 
 # Markers farther than this from the main population depart, in its SDs.
 FAR_SD = 2.5
@@ -95,34 +95,49 @@ class Region:
 MIN_FAR = 3
 
 
-def count_region(region: Region, blocks: Sequence[Block], kappa: float) -> list[TubeCount]:
-    """Events seen in a region, and normal ones expected from how their antigens go together in pairs.
+def measure_region(
+    region: Region, blocks: Sequence[Block], normal: tuple[float, float]
+) -> tuple[list[TubeCount], tuple[float, float]]:
+    """Events seen in a region, normal ones expected there, and kappa among those.
 
-    ``kappa`` is the normal fraction. The clone's own cells must not speak for the normal ones: those inside count by
-    what light chains leave to normal cells.
+    Parameters
+    ----------
+    region, blocks
+        Where, and all plasma cells, one block per tube.
+    normal
+        Beta parameters of kappa among normal plasma cells.
+
+    Returns
+    -------
+    tuple
+        One count per tube; and Beta parameters of kappa among the normal cells of the region. Normal cells are expected
+        as their antigens go together in pairs. The clone's own cells must not speak for them: those inside count by
+        what light chains leave to normal cells.
     """
-    within = [region.holds(t, b) for t, b in enumerate(blocks)]
+    tells = [region.but_for is None or region.but_for in b.columns for b in blocks]
+    inside = [region.on_markers(t, b) for t, b in enumerate(blocks)]
+    within = [i.all(axis=1) & told for i, told in zip(inside, tells, strict=True)]
+    if region.around is not None:
+        within = [w & ~region.around.holds(t, b) for t, (w, b) in enumerate(zip(within, blocks, strict=True))]
     chains = [
         None if b.chains is None else tuple(float(b.weight[w & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA))
         for b, w in zip(blocks, within, strict=True)
     ]
     n_kappa, n_lambda = (sum(c[i] for c in chains if c is not None) for i in (0, 1))
-    share = _share_of_clone(n_kappa, n_lambda, kappa)
+    share = _share_of_clone(n_kappa, n_lambda, normal[0] / sum(normal))
     mean = np.mean([b.total for b in blocks])
     counts = []
-    for tube, (b, w, c) in enumerate(zip(blocks, within, chains, strict=True)):
-        if region.but_for is not None and region.but_for not in b.columns:
+    for tube, (b, i, w, c) in enumerate(zip(blocks, inside, within, chains, strict=True)):
+        if not tells[tube]:
             counts.append(TubeCount(0.0, None, 0.0, 0.0, 0.0))
             continue
         without = np.where(w, 1.0 - share, 1.0) * b.weight
-        if_normal, beside = (_expected(region, tube, b, weight) for weight in (b.weight, without))
+        if_normal, beside = (_expected(region, tube, b, i, weight) for weight in (b.weight, without))
         counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
-    return counts
+    return counts, _kappa_of_normal(region, blocks, inside, normal)
 
 
-def kappa_of_normal(
-    region: Region, blocks: Sequence[Block], normal: tuple[float, float]
-) -> tuple[float, float]:
+def _kappa_of_normal(region: Region, blocks, inside, normal: tuple[float, float]) -> tuple[float, float]:
     """Beta parameters of kappa among the normal cells of a region, by what cells elsewhere beyond its limits show.
 
     A light chain is the brightest stain of its tube, and what its light leaves on another marker widens or moves the
@@ -130,23 +145,21 @@ def kappa_of_normal(
     itself, among cells that lie outside of the region on two other markers, and the log odds add up.
     """
     total, usual = sum(normal), normal[0] / sum(normal)
+    counts = np.repeat(np.array([[usual, 1.0 - usual]]) * LIMIT_PRIOR, len(region.far), axis=0)
+    for b, i in zip(blocks, inside, strict=True):
+        if b.chains is None:
+            continue
+        rows = i & ((~i).sum(axis=1) >= 2)[:, None]
+        for place, chain in enumerate((KAPPA, LAMBDA)):
+            counts[b.columns, place] += (b.weight * (b.chains == chain)) @ rows
     log_odds = np.log(normal[0] / normal[1])
-    apart = np.zeros(len(region.far))
-    for marker in np.flatnonzero(region.far):
-        counts = np.array([usual, 1.0 - usual]) * LIMIT_PRIOR
-        for t, b in enumerate(blocks):
-            if b.chains is None or marker not in b.columns:
-                continue
-            inside = region.on_markers(t, b)
-            rows = inside[:, b.columns == marker][:, 0] & ((~inside).sum(axis=1) >= 2)
-            counts += [float(b.weight[rows & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA)]
-        apart[marker] = np.log(counts[0] / counts[1]) - log_odds
-    kappa = 1.0 / (1.0 + np.exp(-(log_odds + apart.sum())))
+    apart = (np.log(counts[:, 0] / counts[:, 1]) - log_odds)[region.far].sum()
+    kappa = 1.0 / (1.0 + np.exp(-(log_odds + apart)))
     return kappa * total, (1.0 - kappa) * total
 
 
-def _expected(region: Region, tube: int, block: Block, weight: np.ndarray) -> float:
-    expected = expected_together(region.on_markers(tube, block), weight)
+def _expected(region: Region, tube: int, block: Block, inside: np.ndarray, weight: np.ndarray) -> float:
+    expected = expected_together(inside, weight)
     if region.around is not None:
         expected -= expected_together(region.around.on_markers(tube, block), weight)
     return max(expected, 0.0)
