@@ -17,14 +17,14 @@ from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN
 
 __all__ = ["Evidence", "TubeCount", "weigh_region"]
 
-# Log SD of what is expected of normal cells (by the quantiles below never more than 2.5 times as many: far more are no
-# normal cells), and the fewest that are expected.
+# Log SD of what is expected of normal cells at the least, and the fewest that are expected.
 EXPECTED_SD, MIN_EXPECTED = 0.5, 0.15
 # A clone's cells in a tube of mean size: from the first figure to the second, or to so many times the events seen.
 LEAST_CLONE, MOST_CLONE, MOST_FOLD = 3.0, 60.0, 1.5
 N_CLONE = 16
-# Quantiles of a normal distribution, each as likely as the next: normal cells expected, and their kappa.
-NORMAL_Z, KAPPA_Z = (stats.norm.ppf((np.arange(n) + 0.5) / n) for n in (15, 9))
+# Quantiles, each as likely as the next: of normal cells around those expected, with the long tails of a Student's t of
+# three degrees of freedom, since a pattern may be far commoner than its pairs tell; and of their kappa.
+NORMAL_Z, KAPPA_Z = stats.t.ppf((np.arange(15) + 0.5) / 15, 3), stats.norm.ppf((np.arange(9) + 0.5) / 9)
 # Tubes of other markers hold other parts of a clone in its region.
 PARTS = np.array([0.6, 1.0, 1.6])
 
@@ -61,6 +61,7 @@ def weigh_region(
     tubes: Sequence[TubeCount],
     normal: tuple[float, float],
     *,
+    expected_sd: float = EXPECTED_SD,
     sizes: tuple[float, float] | None = None,
     chain: str = "",
 ) -> Evidence:
@@ -72,6 +73,8 @@ def weigh_region(
         Counts of each tube.
     normal
         Beta parameters of kappa among normal plasma cells.
+    expected_sd
+        Log SD of the normal cells there are around those expected.
     sizes
         Fewest and most cells of the clone in a tube of size 1, where they are known better than from the counts.
     chain
@@ -89,12 +92,12 @@ def weigh_region(
     places, tubes = [i for i, t in enumerate(tubes) if t.size > 0], [t for t in tubes if t.size > 0]
     usual = normal[0] / sum(normal)
     kappa = np.clip(usual + np.sqrt(usual * (1.0 - usual) / (sum(normal) + 1.0)) * KAPPA_Z, 0.02, 0.98)
-    without = sum(_without(tube, kappa) for tube in tubes)
+    without = sum(_without(tube, kappa, expected_sd) for tube in tubes)
     if sizes is None:
         sizes = LEAST_CLONE, max(MOST_CLONE, MOST_FOLD * max(t.n / t.size for t in tubes))
     clone = np.exp(np.linspace(*np.log(sizes), N_CLONE))
     by_chain = {
-        chain: [_with(tube, clone, purity, kappa) for tube in tubes]
+        chain: [_with(tube, clone, purity, kappa, expected_sd) for tube in tubes]
         for chain, purity in (("kappa", CLONE_PURITY_MEAN), ("lambda", 1.0 - CLONE_PURITY_MEAN))
     }
     logs = {chain: sum(found[0] for found in in_tubes) for chain, in_tubes in by_chain.items()}
@@ -117,9 +120,9 @@ def weigh_region(
     )
 
 
-def _expected(centre: float) -> np.ndarray:
+def _expected(centre: float, sd: float) -> np.ndarray:
     """Equally likely numbers of normal cells around the one expected."""
-    return max(centre, MIN_EXPECTED) * np.exp(EXPECTED_SD * NORMAL_Z)
+    return max(centre, MIN_EXPECTED) * np.exp(sd * NORMAL_Z)
 
 
 def _poisson(n: float, mean: np.ndarray) -> np.ndarray:
@@ -132,17 +135,17 @@ def _log_mean(logs: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.log(np.exp(logs - top).mean(axis=axis)) + top.squeeze(axis)
 
 
-def _without(tube: TubeCount, kappa: np.ndarray) -> float:
-    log = float(_log_mean(_poisson(tube.n, _expected(tube.if_normal))))
+def _without(tube: TubeCount, kappa: np.ndarray, sd: float) -> float:
+    log = float(_log_mean(_poisson(tube.n, _expected(tube.if_normal, sd))))
     if tube.chains is not None:
         k, lam = tube.chains
         log += float(_log_mean(k * np.log(kappa) + lam * np.log1p(-kappa)))
     return log
 
 
-def _with(tube: TubeCount, clone: np.ndarray, purity: float, kappa: np.ndarray) -> tuple[np.ndarray, ...]:
+def _with(tube: TubeCount, clone: np.ndarray, purity: float, kappa: np.ndarray, sd: float) -> tuple[np.ndarray, ...]:
     """For each number of the clone's cells log likelihood, mean number of normal ones beside them, and mean part."""
-    grid = np.meshgrid(PARTS, _expected(tube.beside_clone), indexing="ij")
+    grid = np.meshgrid(PARTS, _expected(tube.beside_clone, sd), indexing="ij")
     part, normal = (axis.ravel() for axis in grid)
     own = tube.size * clone[:, None] * part
     logs = _poisson(tube.n, own + normal)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from cytomrd.mrd.evidence import Evidence, TubeCount, weigh_region
+from cytomrd.mrd.evidence import EXPECTED_SD, Evidence, TubeCount, weigh_region
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
@@ -43,6 +43,8 @@ PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
 # Light chains alone, before anything else is known, must be at least this likely restricted.
 LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
 LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
+# The worse the number of normal cells is known, the more the light chains must say by themselves.
+UNRELIABLE_SD, LIGHT_DECIDES = (0.6, 0.9), 0.9
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
 SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
 N_SETTLE = 3
@@ -50,6 +52,8 @@ N_SETTLE = 3
 PROMISING, WORTH = 0.0, 1.0
 # Cells of which surely fewer have a clear light chain than plasma cells have are no plasma cells.
 EVALUABLE_RANGE, NOT_EVALUABLE_P = (0.65, 0.92), 0.02
+# Prior worth in tubes of the usual error of what is expected; share of the way to one light chain that is suspicious.
+EXPECTED_WORTH, EXPECTED_FOLD, RESTRICTED = 8.0, 1.5, 0.4
 # Prior SD of a clone and its worth in events.
 PRIOR_SD, PRIOR_EVENTS, CLEAR = 1.2, 6.0, 0.93
 # The main population in standard units.
@@ -122,6 +126,36 @@ def left_by(clones: Sequence[Grown], tube: int, block: Block) -> np.ndarray:
     return left
 
 
+@dataclass
+class _Cells:
+    """What is left of all plasma cells, kappa among normal ones, and how well these are known."""
+
+    blocks: list[Block]
+    normal: tuple[float, float]
+    expected_sd: float
+    evaluable: float
+
+
+def _expected_sd(starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float]) -> float:
+    """Log SD of the normal cells that there are around those expected, by regions that do not look restricted.
+
+    How well single antigens and their pairs predict a pattern depends on the donor: where normal cells mature along one
+    line all of them go together, and more cells of rare patterns are there than pairs tell.
+    """
+    total, n = EXPECTED_SD**2 * EXPECTED_WORTH, EXPECTED_WORTH
+    for start in starts:
+        counts, there = measure_region(Region(start.centre, WIDTHS[1]), blocks, normal)
+        k, lam = (sum(c.chains[i] for c in counts if c.chains is not None) for i in (0, 1))
+        kappa = there[0] / sum(there)
+        own, usual = (k, kappa) if k > kappa * (k + lam) else (lam, 1.0 - kappa)
+        if own > RESTRICTED * (k + lam) + (1.0 - RESTRICTED) * usual * (k + lam):
+            continue
+        for c in counts:
+            total += np.log((c.n + 1.0) / (c.if_normal + 1.0)) ** 2
+            n += 1.0
+    return max(EXPECTED_SD, EXPECTED_FOLD * float(np.sqrt(total / n)))
+
+
 def grow_clones(
     starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float], spec: MrdSpec
 ) -> list[Grown]:
@@ -141,75 +175,80 @@ def grow_clones(
     clones: list[Grown] = []
     if all(b.chains is None for b in blocks):
         return clones
+    cells = _Cells(list(blocks), normal, _expected_sd(starts, blocks, normal), _evaluable(blocks))
     while len(clones) < MAX_CLONES:
-        found = [g for g in (_at(start, blocks, normal, spec) for start in starts) if g is not None]
+        found = [g for g in (_at(start, cells, spec) for start in starts) if g is not None]
         if not found:
             break
-        clone = _with_neighbours(max(found, key=lambda g: g.parts[0].log_odds), blocks, normal)
+        clone = _with_neighbours(max(found, key=lambda g: g.parts[0].log_odds), cells)
         clones.append(clone)
-        blocks = [
-            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b)), b.chains) for t, b in enumerate(blocks)
+        cells.blocks = [
+            Block(b.x, b.columns, b.weight * (1.0 - clone.probability(t, b)), b.chains)
+            for t, b in enumerate(cells.blocks)
         ]
     return clones
 
 
-def _at(start: Start, blocks, normal, spec) -> Grown | None:
+def _at(start: Start, cells: _Cells, spec: MrdSpec) -> Grown | None:
     """The clone near a start, if there is one: the region with the most evidence, its centre moved to the clone's."""
     centre, best = start.centre, None
     for _ in range(N_SETTLE):
-        here = max((_weighed(Region(centre, width), blocks, normal) for width in WIDTHS), key=_log_odds)
+        here = max((_weighed(Region(centre, width), cells) for width in WIDTHS), key=_log_odds)
         if here is None:
             break
         best = max(best, here, key=_log_odds)
         if here.log_odds < PROMISING:
             break
-        centre = _centre_of(here, blocks)
+        centre = _centre_of(here, cells.blocks)
     if best is None:
         return None
     if best.log_odds > PROMISING:
-        best = _sharpened(best, blocks, normal)
+        best = _sharpened(best, cells)
     n_aberrant = min(start.n_aberrant, 4)
     prior = PRIOR_CLONE[n_aberrant]
     posterior = _logistic(best.log_odds + np.log(prior / (1.0 - prior)))
     mixed = n_aberrant < 3 and sum(best.evidence.n_normal) > MOST_NORMAL * best.n_events
     asked = spec.restriction_posterior if n_aberrant < 3 else LEAST_POSTERIOR
-    if mixed or posterior < asked or _light_alone(best, blocks, spec) < LEAST_LIGHT[n_aberrant]:
+    least = np.interp(cells.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[n_aberrant], LIGHT_DECIDES))
+    if mixed or posterior < asked or _light_alone(best, cells.blocks, spec) < least:
         return None
     return Grown((best,), start, posterior)
 
 
-def _weighed(region: Region, blocks, normal) -> Weighed | None:
+def _weighed(region: Region, cells: _Cells) -> Weighed | None:
     """A region with its evidence; None where it holds too few cells, or cells without a light chain."""
-    counts, there = measure_region(region, blocks, normal)
+    counts, there = measure_region(region, cells.blocks, cells.normal)
     n = sum(c.n for c in counts)
-    if n < MIN_CLUSTER or not _is_told(counts, _evaluable(blocks)):
+    if n < MIN_CLUSTER or not _is_told(counts, cells.evaluable):
         return None
-    return Weighed(region, weigh_region(counts, there), there, n)
+    return Weighed(region, weigh_region(counts, there, expected_sd=cells.expected_sd), there, n)
 
 
 def _log_odds(weighed: Weighed | None) -> float:
     return -np.inf if weighed is None else weighed.log_odds
 
 
-def _sharpened(best: Weighed, blocks, normal) -> Weighed:
+def _sharpened(best: Weighed, cells: _Cells) -> Weighed:
     """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side."""
     for marker in np.flatnonzero(best.region.far):
         for part in SHARPER:
             others = tuple(s for s in best.region.sharper if s[0] != marker)
-            sharper = _weighed(replace(best.region, sharper=(*others, (int(marker), part))), blocks, normal)
+            sharper = _weighed(replace(best.region, sharper=(*others, (int(marker), part))), cells)
             if _log_odds(sharper) > best.log_odds + WORTH:
                 best = sharper
     return best
 
 
-def _with_neighbours(clone: Grown, blocks, normal) -> Grown:
+def _with_neighbours(clone: Grown, cells: _Cells) -> Grown:
     """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
     core = clone.parts[0]
     size, parts = float(np.mean(core.evidence.n_clone)), list(clone.parts)
     for region in core.region.neighbours():
         low, high = STRAYS if region.around is None else SHELL
-        counts, there = measure_region(region, blocks, normal)
-        evidence = weigh_region(counts, there, sizes=(low * size, high * size), chain=core.evidence.chain)
+        counts, there = measure_region(region, cells.blocks, cells.normal)
+        evidence = weigh_region(
+            counts, there, expected_sd=cells.expected_sd, sizes=(low * size, high * size), chain=core.evidence.chain
+        )
         parts.append(Weighed(region, evidence, there, sum(c.n for c in counts)))
     return replace(clone, parts=tuple(parts))
 
