@@ -44,7 +44,7 @@ PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
 LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
 LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
 # The worse the number of normal cells is known, the more the light chains must say by themselves.
-UNRELIABLE_SD, LIGHT_DECIDES = (0.6, 0.9), 0.9
+UNRELIABLE_SD, LIGHT_DECIDES, BADLY_KNOWN = (0.6, 0.9), 0.9, 0.75
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
 SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
 N_SETTLE = 3
@@ -86,6 +86,11 @@ class Weighed:
     def log_odds(self) -> float:
         """Log Bayes factor of a clone."""
         return self.evidence.log_odds
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether more of its cells are normal than a region may hold whose normal cells are badly known."""
+        return sum(self.evidence.n_normal) > MOST_NORMAL * self.n_events
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +212,7 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> Grown | None:
     n_aberrant = min(start.n_aberrant, 4)
     prior = PRIOR_CLONE[n_aberrant]
     posterior = _logistic(best.log_odds + np.log(prior / (1.0 - prior)))
-    mixed = n_aberrant < 3 and sum(best.evidence.n_normal) > MOST_NORMAL * best.n_events
+    mixed = n_aberrant < 3 and best.is_mixed
     asked = spec.restriction_posterior if n_aberrant < 3 else LEAST_POSTERIOR
     least = np.interp(cells.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[n_aberrant], LIGHT_DECIDES))
     if mixed or posterior < asked or _light_alone(best, cells.blocks, spec) < least:
@@ -221,7 +226,8 @@ def _weighed(region: Region, cells: _Cells) -> Weighed | None:
     n = sum(c.n for c in counts)
     if n < MIN_CLUSTER or not _is_told(counts, cells.evaluable):
         return None
-    return Weighed(region, weigh_region(counts, there, expected_sd=cells.expected_sd), there, n)
+    weighed = Weighed(region, weigh_region(counts, there, expected_sd=cells.expected_sd), there, n)
+    return None if cells.expected_sd > BADLY_KNOWN and weighed.is_mixed else weighed
 
 
 def _log_odds(weighed: Weighed | None) -> float:
@@ -242,7 +248,8 @@ def _sharpened(best: Weighed, cells: _Cells) -> Weighed:
 def _with_neighbours(clone: Grown, cells: _Cells) -> Grown:
     """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
     core = clone.parts[0]
-    size, parts = float(np.mean(core.evidence.n_clone)), list(clone.parts)
+    # Where normal cells are badly predicted, what lies around a clone is theirs as likely.
+    size, parts = float(np.mean(core.evidence.n_clone)) * EXPECTED_SD / cells.expected_sd, list(clone.parts)
     for region in core.region.neighbours():
         low, high = STRAYS if region.around is None else SHELL
         counts, there = measure_region(region, cells.blocks, cells.normal)

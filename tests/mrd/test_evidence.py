@@ -19,10 +19,10 @@ def tubes(n1, n2, kappa, lam, e1=0.5, e2=0.5):
 
 
 def log_odds_by_loops(counts):
-    """The same integral, one number of cells after the other."""
+    """The same sums, one number of cells after the other."""
     a, b = NORMAL
     kappas = [0.6 + np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1))) * stats.norm.ppf((i + 0.5) / 9) for i in range(9)]
-    factors = [np.exp(EXPECTED_SD * stats.norm.ppf((i + 0.5) / 15)) for i in range(15)]
+    factors = [np.exp(EXPECTED_SD * stats.t.ppf((i + 0.5) / 15, 3)) for i in range(15)]
 
     def light(tube, fractions):
         if tube.chains is None:
