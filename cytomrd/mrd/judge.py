@@ -91,6 +91,7 @@ def judge_rest(mixture, blocks, left, view, spec, normal, verdicts) -> tuple[Mix
 
 
 def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, left=None) -> list[Verdict]:
+    beside = left is not None
     left = left or [1.0] * len(blocks)
     shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
     n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
@@ -126,7 +127,9 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, le
             for m, a in view.antigens.items()
         )
         found = facts([k], antigens)
-        verdicts.append(Verdict(*judge_cluster(found, spec), antigens, found.light, identity=found.identity))
+        verdicts.append(
+            Verdict(*judge_cluster(found, spec, by_place=not beside), antigens, found.light, identity=found.identity)
+        )
     return verdicts
 
 

@@ -83,8 +83,8 @@ class Facts:
     surprise: float
 
 
-def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
-    """The rule: call and reason of one cluster."""
+def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tuple[str, str]:
+    """The rule: call and reason of one cluster. Beside a clone that its region gave away no place alone is clonal."""
     light, n = facts.light, float(facts.n_events.sum())
     count = f"{facts.n_aberrant} aberranc{'y' if facts.n_aberrant == 1 else 'ies'}"
     if facts.scatter or facts.spread > MAX_SPREAD:
@@ -114,7 +114,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
         if agree:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"
         told = measured and light.n_evaluable >= UNSEEN_CHAINS
-        if told and facts.surprise > BEYOND_NORMAL and light.posterior > UNDENIED_POSTERIOR:
+        if by_place and told and facts.surprise > BEYOND_NORMAL and light.posterior > UNDENIED_POSTERIOR:
             return "clonal", f"{count} where normal cells do not lie ({_light_words(light)})"
         if light is None and facts.surprise > SURPRISING:
             return "clonal", f"{count}; no light chain of {spec.cell}s measured"
