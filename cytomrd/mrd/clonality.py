@@ -1,7 +1,8 @@
 """Which plasma cells are clonal: clusters over all tubes of a marrow, each judged by phenotype and light chain.
 
 The steps: standard units (:mod:`cytomrd.mrd.standard`), clusters (:mod:`cytomrd.mrd.clusters`), a verdict on each
-(:mod:`cytomrd.mrd.judge` by :mod:`cytomrd.mrd.rule`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all
+(:mod:`cytomrd.mrd.judge` by :mod:`cytomrd.mrd.rule`), small clones by their regions
+(:mod:`cytomrd.mrd.region_search`), clones of what is left (:mod:`cytomrd.mrd.clones`), and here the labels of all
 events and the words.
 """
 
@@ -16,11 +17,12 @@ import numpy as np
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
-from cytomrd.mrd.grow import Grown, beside_large, component_of, grow_clones, left_by, starts_of, verdict_of
 from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
+from cytomrd.mrd.region_search import beside_large, find_by_region, starts_of
 from cytomrd.mrd.rule import MIN_CLUSTER
 from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
@@ -167,7 +169,7 @@ class JudgedCells:
     spec: MrdSpec
     mixture: Mixture | None
     verdicts: tuple[Verdict, ...]
-    clones: tuple[Grown, ...] = ()
+    clones: tuple[RegionClone, ...] = ()
 
     def shares(self, tube: int, block: Block) -> np.ndarray:
         """Probability of each component for each event of a tube, array (n_events, K)."""
@@ -192,7 +194,7 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     mixture = fit_clusters(blocks, aberrant, places, random_state=random_state)
     mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
     beside = beside_large(mixture, verdicts, blocks)
-    clones = grow_clones(starts_of(mixture, verdicts, blocks, places, view), beside, normal, spec)
+    clones = find_by_region(starts_of(mixture, verdicts, blocks, places, view), beside, normal, spec)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:
         mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)

@@ -1,4 +1,4 @@
-"""Clones found by their regions: each plasma cell's probability to be a clone's, from what lies where it does.
+"""Clones found by their regions.
 
 A mixture fitted by phenotype breaks a clone of a few dozen cells into pieces and puts normal cells with them. So a
 suspicious cluster only says where to look: its region (:mod:`cytomrd.mrd.regions`) is weighed as a whole
@@ -13,38 +13,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from cytomrd.mrd.evidence import EXPECTED_SD, Evidence, TubeCount, weigh_region
+from cytomrd.mrd.evidence import EXPECTED_SD, TubeCount, weigh_region
 from cytomrd.mrd.judge import Verdict
-from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
-from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
+from cytomrd.mrd.phenotype import NormalLevel, score_antigen
+from cytomrd.mrd.region_clone import RegionClone, Start, Weighed, share_of_clone
 from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
-from cytomrd.mrd.rule import MIN_CLUSTER, MIN_EVALUABLE, UNSEEN_CHAINS
+from cytomrd.mrd.rule import (
+    MIN_CLUSTER,
+    MIN_EVALUABLE,
+    UNSEEN_CHAINS,
+    RegionFacts,
+    is_clone,
+    may_decide,
+    region_posterior,
+)  # fmt: skip
 from cytomrd.mrd.scan import Place
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = [
-    "Grown",
-    "Start",
-    "Weighed",
-    "beside_large",
-    "component_of",
-    "grow_clones",
-    "left_by",
-    "starts_of",
-    "verdict_of",
-]
+__all__ = ["beside_large", "find_by_region", "starts_of"]
 
 # Aberrant antigens and events of a component from which a clone is looked for; a larger one is judged as it is.
 MIN_ABERRANT, MIN_START, MAX_START, MAX_CLONES = 2, 3.0, 400.0, 8
-# Prior probability that a cluster of two, three, four and more aberrancies is a clone's.
-PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
-# Light chains alone, before anything else is known, must be at least this likely restricted.
-LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
-LEAST_LIGHT = {2: 0.5, 3: 0.4, 4: 0.4}
-# The worse the number of normal cells is known, the more the light chains must say by themselves.
-UNRELIABLE_SD, LIGHT_DECIDES, BADLY_KNOWN = (0.6, 0.9), 0.9, 0.75
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
 SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
 N_SETTLE = 3
@@ -54,61 +46,8 @@ PROMISING, WORTH = 0.0, 1.0
 EVALUABLE_RANGE, NOT_EVALUABLE_P = (0.65, 0.92), 0.02
 # Prior worth in tubes of the usual error of what is expected; share of the way to one light chain that is suspicious.
 EXPECTED_WORTH, EXPECTED_FOLD, RESTRICTED = 8.0, 1.5, 0.4
-# Prior SD of a clone and its worth in events.
-PRIOR_SD, PRIOR_EVENTS, CLEAR = 1.2, 6.0, 0.93
 # The main population in standard units.
 MAIN_POPULATION = NormalLevel(0.0, 1.0, 100.0)
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where to look: centre (n_tubes, n_markers) in standard units, and the antigens' scores there."""
-
-    centre: np.ndarray
-    antigens: tuple[AntigenScore, ...]
-
-    @property
-    def n_aberrant(self) -> int:
-        """Antigens that depart from normal in a way that counts."""
-        return sum(a.aberrant for a in self.antigens)
-
-
-@dataclass(frozen=True, eq=False)
-class Weighed:
-    """A region, its evidence, Beta parameters of kappa among its normal cells, and the events in it."""
-
-    region: Region
-    evidence: Evidence
-    normal: tuple[float, float]
-    n_events: float
-
-    @property
-    def log_odds(self) -> float:
-        """Log Bayes factor of a clone."""
-        return self.evidence.log_odds
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether more of its cells are normal than a region may hold whose normal cells are badly known."""
-        return sum(self.evidence.n_normal) > MOST_NORMAL * self.n_events
-
-
-@dataclass(frozen=True, eq=False)
-class Grown:
-    """A clone: its regions, the innermost first, from where it was found, and the posterior that there is one."""
-
-    parts: tuple[Weighed, ...]
-    start: Start
-    posterior: float
-
-    def probability(self, tube: int, block: Block) -> np.ndarray:
-        """Of each event to be the clone's, float64 (n_events,)."""
-        found = np.zeros(len(block.x))
-        for part in self.parts:
-            rows = np.flatnonzero(part.region.holds(tube, block))
-            chains = None if block.chains is None else block.chains[rows]
-            found[rows] = np.maximum(found[rows], _share(part.evidence, tube, len(rows), chains))
-        return found
 
 
 def beside_large(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block]) -> list[Block]:
@@ -121,14 +60,6 @@ def beside_large(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence
         Block(b.x, b.columns, b.weight * (1.0 - mixture.shares(t, b, light=False)[:, large].sum(axis=1)), b.chains)
         for t, b in enumerate(blocks)
     ]
-
-
-def left_by(clones: Sequence[Grown], tube: int, block: Block) -> np.ndarray:
-    """What clones leave of each event, float64 (n_events,)."""
-    left = np.ones(len(block.x))
-    for clone in clones:
-        left = left * (1.0 - clone.probability(tube, block))
-    return left
 
 
 @dataclass
@@ -161,9 +92,9 @@ def _expected_sd(starts: Sequence[Start], blocks: Sequence[Block], normal: tuple
     return max(EXPECTED_SD, EXPECTED_FOLD * float(np.sqrt(total / n)))
 
 
-def grow_clones(
+def find_by_region(
     starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float], spec: MrdSpec
-) -> list[Grown]:
+) -> list[RegionClone]:
     """Find clones one after the other, the most evident first, each among what those before left.
 
     Parameters
@@ -177,7 +108,7 @@ def grow_clones(
     spec
         For the posterior asked for.
     """
-    clones: list[Grown] = []
+    clones: list[RegionClone] = []
     if all(b.chains is None for b in blocks):
         return clones
     cells = _Cells(list(blocks), normal, _expected_sd(starts, blocks, normal), _evaluable(blocks))
@@ -194,7 +125,7 @@ def grow_clones(
     return clones
 
 
-def _at(start: Start, cells: _Cells, spec: MrdSpec) -> Grown | None:
+def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
     """The clone near a start, if there is one: the region with the most evidence, its centre moved to the clone's."""
     centre, best = start.centre, None
     for _ in range(N_SETTLE):
@@ -209,15 +140,17 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> Grown | None:
         return None
     if best.log_odds > PROMISING:
         best = _sharpened(best, cells)
-    n_aberrant = min(start.n_aberrant, 4)
-    prior = PRIOR_CLONE[n_aberrant]
-    posterior = _logistic(best.log_odds + np.log(prior / (1.0 - prior)))
-    mixed = n_aberrant < 3 and best.is_mixed
-    asked = spec.restriction_posterior if n_aberrant < 3 else LEAST_POSTERIOR
-    least = np.interp(cells.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[n_aberrant], LIGHT_DECIDES))
-    if mixed or posterior < asked or _light_alone(best, cells.blocks, spec) < least:
+    posterior = region_posterior(start.n_aberrant, best.log_odds)
+    facts = RegionFacts(
+        n_aberrant=start.n_aberrant,
+        posterior=posterior,
+        light_alone=_light_alone(best, cells.blocks, spec),
+        normal_share=best.normal_share,
+        expected_sd=cells.expected_sd,
+    )
+    if not is_clone(facts, spec):
         return None
-    return Grown((best,), start, posterior)
+    return RegionClone((best,), start, posterior)
 
 
 def _weighed(region: Region, cells: _Cells) -> Weighed | None:
@@ -227,7 +160,7 @@ def _weighed(region: Region, cells: _Cells) -> Weighed | None:
     if n < MIN_CLUSTER or not _is_told(counts, cells.evaluable):
         return None
     weighed = Weighed(region, weigh_region(counts, there, expected_sd=cells.expected_sd), there, n)
-    return None if cells.expected_sd > BADLY_KNOWN and weighed.is_mixed else weighed
+    return weighed if may_decide(weighed.normal_share, cells.expected_sd) else None
 
 
 def _log_odds(weighed: Weighed | None) -> float:
@@ -245,7 +178,7 @@ def _sharpened(best: Weighed, cells: _Cells) -> Weighed:
     return best
 
 
-def _with_neighbours(clone: Grown, cells: _Cells) -> Grown:
+def _with_neighbours(clone: RegionClone, cells: _Cells) -> RegionClone:
     """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
     core = clone.parts[0]
     # Where normal cells are badly predicted, what lies around a clone is theirs as likely.
@@ -283,17 +216,6 @@ def _light_alone(weighed: Weighed, blocks, spec) -> float:
     return restriction(chains, np.ones(len(chains)), usual, normal=weighed.normal, spec=spec).posterior
 
 
-def _share(evidence: Evidence, tube: int, n: int, chains: np.ndarray | None) -> np.ndarray:
-    """Probability of events in a region to be the clone's, by their light chain where it is known."""
-    own, beside = evidence.n_clone[tube], evidence.n_normal[tube]
-    pure = CLONE_PURITY_MEAN if evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
-    share = np.full(n, own / max(own + beside, 1e-12))
-    if chains is not None:
-        for chain, clonal, usual in ((KAPPA, pure, evidence.kappa), (LAMBDA, 1.0 - pure, 1.0 - evidence.kappa)):
-            share[chains == chain] = own * clonal / max(own * clonal + beside * usual, 1e-12)
-    return share
-
-
 def _centre_of(weighed: Weighed, blocks) -> np.ndarray:
     """Where the clone's cells of a region are on average; what tubes differ by stays."""
     region = weighed.region
@@ -303,33 +225,10 @@ def _centre_of(weighed: Weighed, blocks) -> np.ndarray:
     for t, b in enumerate(blocks):
         rows = region.holds(t, b)
         chains = None if b.chains is None else b.chains[rows]
-        share = _share(weighed.evidence, t, int(rows.sum()), chains) * b.weight[rows]
+        share = share_of_clone(weighed.evidence, t, int(rows.sum()), chains) * b.weight[rows]
         first[b.columns] += share @ (b.x[rows] - apart[t, b.columns])
         n[b.columns] += share.sum()
     return np.where(n > 1.0, first / np.maximum(n, 1e-9), middle) + apart
-
-
-def component_of(clone: Grown, mixture: Mixture, blocks: Sequence[Block]) -> Mixture:
-    """The clone as one component: its cells' mean and spread."""
-    d, total = mixture.mean.shape[1], sum(b.total for b in blocks)
-    n, first, second, whole = np.zeros(d), np.zeros(d), np.zeros(d), 0.0
-    middle = clone.start.centre.mean(axis=0)
-    shift = clone.start.centre - middle
-    for t, b in enumerate(blocks):
-        share, x = clone.probability(t, b) * b.weight, b.x - shift[t, b.columns]
-        n[b.columns] += share.sum()
-        first[b.columns] += share @ x
-        second[b.columns] += share @ x**2
-        whole += float(share.sum())
-    mean = np.where(n > 0, first / np.maximum(n, 1e-9), middle)
-    scatter = np.maximum(second - n * mean**2, 0.0)
-    variance = (scatter + PRIOR_EVENTS * PRIOR_SD**2) / (n + PRIOR_EVENTS)
-    pure = CLONE_PURITY_MEAN if clone.parts[0].evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
-    return Mixture(
-        weight=np.full((len(blocks), 1), whole / total), mean=mean[None], cov=np.diag(variance)[None],
-        shift=shift[:, None], kappa=np.array([pure]), evaluable=np.array([CLEAR]),
-        fixed=np.zeros(1, dtype=bool),
-    )  # fmt: skip
 
 
 def starts_of(
@@ -351,29 +250,3 @@ def starts_of(
         if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
             starts.append(Start(np.repeat(centre[None], len(blocks), axis=0), antigens))
     return starts
-
-
-def verdict_of(clone: Grown, view: StandardView, spec: MrdSpec) -> Verdict:
-    """The call of a clone's component, in words."""
-    core = clone.parts[0]
-    region, evidence = core.region, core.evidence
-    chains, share = [], []
-    for t, b in enumerate(view.blocks):
-        if b.chains is not None:
-            rows = region.holds(t, b)
-            chains.append(b.chains[rows])
-            share.append(_share(evidence, t, int(rows.sum()), None))
-    chains, share = np.concatenate(chains), np.concatenate(share)
-    light = restriction(chains, share, np.full(len(chains), evidence.kappa), normal=core.normal, spec=spec)
-    light = replace(light, posterior=clone.posterior, chain=evidence.chain, by_posterior=True)
-    n_aberrant = clone.start.n_aberrant
-    reason = (
-        f"{n_aberrant} aberrancies; {core.n_events:.0f} events where about {sum(evidence.n_normal):.1f} are normal, "
-        f"{light.chain} restricted by posterior (kappa {light.n_kappa}, lambda {light.n_lambda}, "
-        f"posterior {light.posterior:.3f})"
-    )
-    return Verdict("clonal", reason, clone.start.antigens, light)
-
-
-def _logistic(log_odds: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-np.clip(log_odds, -700, 700))))

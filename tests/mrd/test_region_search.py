@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cytomrd.mrd.grow import Start, grow_clones, left_by
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_clone import Start, left_by
+from cytomrd.mrd.region_search import find_by_region
 from cytomrd.mrd.regions import WIDTHS, Region, measure_region
 from cytomrd.panel import MrdSpec
 
@@ -49,7 +50,7 @@ def start(away=0.0):
 
 
 def found(blocks, clonal, starts):
-    clones = grow_clones(starts, blocks, NORMAL, MrdSpec())
+    clones = find_by_region(starts, blocks, NORMAL, MrdSpec())
     own = [1.0 - left_by(clones, t, b) for t, b in enumerate(blocks)]
     return clones, sum(float(p.sum()) for p in own), sum(float(p[c].sum()) for p, c in zip(own, clonal, strict=True))
 
@@ -74,7 +75,7 @@ def test_cells_that_stray_on_one_marker_are_counted():
 def test_polyclonal_cells_of_the_same_look_are_no_clone():
     for seed in range(8):
         blocks, _ = marrow(seed, 0, n_alike=15)
-        assert not grow_clones([start()], blocks, NORMAL, MrdSpec())
+        assert not find_by_region([start()], blocks, NORMAL, MrdSpec())
 
 
 def test_normal_cells_beside_a_clone_are_left_out_by_their_light_chain():
@@ -98,7 +99,7 @@ def test_both_light_chains_and_the_order_of_starts():
 def test_no_light_chains_no_regions():
     blocks, _ = marrow(5, 20)
     blind = [Block(b.x, b.columns, b.weight, None) for b in blocks]
-    assert grow_clones([start()], blind, NORMAL, MrdSpec()) == []
+    assert find_by_region([start()], blind, NORMAL, MrdSpec()) == []
 
 
 def test_normal_cells_far_out_on_a_marker_that_one_light_chain_widens():
@@ -126,5 +127,5 @@ def test_shells_and_strays_do_not_overlap():
 
 def test_same_events_same_clones():
     blocks, _ = marrow(8, 15)
-    first, second = (grow_clones([start(), start(0.3)], blocks, NORMAL, MrdSpec()) for _ in range(2))
+    first, second = (find_by_region([start(), start(0.3)], blocks, NORMAL, MrdSpec()) for _ in range(2))
     assert [c.posterior for c in first] == [c.posterior for c in second]
