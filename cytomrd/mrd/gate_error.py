@@ -24,9 +24,9 @@ __all__ = [
 ]
 
 Z95 = 1.959964
-# Relative SDs of what no draw shows: normal cells counted with a clone, and its own cells that lie outside of every gate
-# or too near to normal ones. Of 153 small clones found in eight laws of tuning the middle nine in ten had 0.76 to 1.08
-# times their cells counted.
+# Relative SDs of what no draw shows: normal cells counted with a clone, and its own cells that lie outside of every
+# gate or too near to normal ones. Of 153 small clones found in eight laws of tuning the middle nine in ten had 0.76 to
+# 1.08 times their cells counted.
 GAINED_SD, LOST_SD = 0.06, 0.20
 
 
