@@ -109,7 +109,7 @@ def find_by_region(
         For the posterior asked for.
     """
     clones: list[RegionClone] = []
-    if all(b.chains is None for b in blocks):
+    if not any(b.chains is not None and b.total > 0 for b in blocks):
         return clones
     cells = _Cells(list(blocks), normal, _expected_sd(starts, blocks, normal), _evaluable(blocks))
     while len(clones) < MAX_CLONES:

@@ -100,6 +100,8 @@ def test_no_light_chains_no_regions():
     blocks, _ = marrow(5, 20)
     blind = [Block(b.x, b.columns, b.weight, None) for b in blocks]
     assert find_by_region([start()], blind, NORMAL, MrdSpec()) == []
+    empty = [blocks[0], Block(blocks[1].x[:0], blocks[1].columns, np.zeros(0), blocks[1].chains[:0])]
+    assert find_by_region([start()], empty, NORMAL, MrdSpec()) == []
 
 
 def test_normal_cells_far_out_on_a_marker_that_one_light_chain_widens():
