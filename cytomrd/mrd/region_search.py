@@ -141,11 +141,14 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
     if best.log_odds > PROMISING:
         best = _sharpened(best, cells)
     posterior = region_posterior(start.n_aberrant, best.log_odds)
+    chains = _chains_of(best.region, cells.blocks)
     facts = RegionFacts(
         n_aberrant=start.n_aberrant,
         posterior=posterior,
-        light_alone=_light_alone(best, cells.blocks, spec),
+        light_alone=_light_alone(best, chains, spec),
         normal_share=best.normal_share,
+        n_kappa=float(np.count_nonzero(chains == KAPPA)),
+        n_lambda=float(np.count_nonzero(chains == LAMBDA)),
         expected_sd=cells.expected_sd,
     )
     if not is_clone(facts, spec):
@@ -207,11 +210,15 @@ def _evaluable(blocks: Sequence[Block]) -> float:
     return float(np.clip(clear / sum(b.total for b in told), *EVALUABLE_RANGE))
 
 
-def _light_alone(weighed: Weighed, blocks, spec) -> float:
-    """Posterior of restriction by the light chains of the region alone, one as likely as the other before."""
-    chains = np.concatenate(
-        [b.chains[weighed.region.holds(t, b) & (b.weight > 0.5)] for t, b in enumerate(blocks) if b.chains is not None]
+def _chains_of(region: Region, blocks: Sequence[Block]) -> np.ndarray:
+    """Light chains of a region's events, but for those that are mostly another clone's."""
+    return np.concatenate(
+        [b.chains[region.holds(t, b) & (b.weight > 0.5)] for t, b in enumerate(blocks) if b.chains is not None]
     )
+
+
+def _light_alone(weighed: Weighed, chains: np.ndarray, spec: MrdSpec) -> float:
+    """Posterior of restriction by the light chains of the region alone, one as likely as the other before."""
     usual = np.full(len(chains), weighed.evidence.kappa)
     return restriction(chains, np.ones(len(chains)), usual, normal=weighed.normal, spec=spec).posterior
 

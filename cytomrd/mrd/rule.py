@@ -58,7 +58,7 @@ LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
 # Least posterior by light chains alone with two and with three aberrancies and more; errors of the number of normal
 # cells between which it rises to the last figure; from this error on a region with many normal cells is not weighed.
 LEAST_LIGHT, UNRELIABLE_SD, LIGHT_DECIDES = {2: 0.5, 3: 0.4}, (0.6, 0.9), 0.9
-BADLY_KNOWN = 0.75
+BADLY_KNOWN, MANY_CHAINS = 0.75, 60.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ class RegionFacts:
         Posterior of restriction by the region's light chains alone, one as likely as the other before.
     normal_share
         Part of its events that are normal cells.
+    n_kappa, n_lambda
+        All its evaluable events, normal ones too.
     expected_sd
         Log SD of the normal cells there are around those expected.
     """
@@ -123,6 +125,8 @@ class RegionFacts:
     posterior: float
     light_alone: float
     normal_share: float
+    n_kappa: float
+    n_lambda: float
     expected_sd: float
 
 
@@ -146,12 +150,21 @@ def may_decide(normal_share: float, expected_sd: float) -> bool:
 
 def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     """The rule for a region: two aberrancies and the panel's posterior, or three and a little less, and light chains
-    that do not speak against it; the worse normal cells are predicted, the more these must say by themselves."""
+    that do not speak against it.
+
+    The worse normal cells are predicted, the more light chains must say by themselves; where there are many, their
+    ratio must lie beyond what is normal, as a cluster's must: a little more of one chain is no clone.
+    """
     few = facts.n_aberrant < 3
-    if few and facts.normal_share > MOST_NORMAL:
+    low, high = spec.kappa_lambda_normal
+    many = facts.n_kappa + facts.n_lambda >= MANY_CHAINS
+    if (few and facts.normal_share > MOST_NORMAL) or (
+        many and low * facts.n_lambda <= facts.n_kappa <= high * facts.n_lambda
+    ):
         return False
     least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
-    return facts.posterior >= (spec.restriction_posterior if few else LEAST_POSTERIOR) and facts.light_alone >= least
+    asked = spec.restriction_posterior if few else LEAST_POSTERIOR
+    return bool(facts.posterior >= asked and facts.light_alone >= least)
 
 
 def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_clone import Start, left_by
 from cytomrd.mrd.region_search import find_by_region
 from cytomrd.mrd.regions import WIDTHS, Region, measure_region
+from cytomrd.mrd.rule import RegionFacts, is_clone
 from cytomrd.panel import MrdSpec
 
 NORMAL = (54.0, 36.0)
@@ -131,3 +132,32 @@ def test_same_events_same_clones():
     blocks, _ = marrow(8, 15)
     first, second = (find_by_region([start(), start(0.3)], blocks, NORMAL, MrdSpec()) for _ in range(2))
     assert [c.posterior for c in first] == [c.posterior for c in second]
+
+
+@pytest.mark.parametrize(
+    "changes, called",
+    [
+        ({}, True),
+        ({"posterior": 0.97}, False),
+        ({"light_alone": 0.3}, False),
+        ({"n_aberrant": 2}, False),
+        ({"n_aberrant": 2, "posterior": 0.991}, True),
+        ({"n_aberrant": 2, "posterior": 0.991, "normal_share": 0.4}, False),
+        ({"normal_share": 0.4}, True),
+        ({"expected_sd": 1.0}, False),
+        ({"expected_sd": 1.0, "light_alone": 0.95}, True),
+        ({"n_kappa": 126, "n_lambda": 62}, False),
+        ({"n_kappa": 90, "n_lambda": 10}, True),
+    ],
+)
+def test_the_rule_for_a_region(changes, called):
+    usual = {
+        "n_aberrant": 3,
+        "posterior": 0.985,
+        "light_alone": 0.8,
+        "normal_share": 0.1,
+        "n_kappa": 9,
+        "n_lambda": 1,
+        "expected_sd": 0.5,
+    }
+    assert is_clone(RegionFacts(**{**usual, **changes}), MrdSpec()) is called
