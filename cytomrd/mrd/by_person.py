@@ -62,7 +62,7 @@ def clusters_of_events(judged: JudgedCells) -> tuple[np.ndarray, ...]:
     ):
         likeliest = np.full(len(finite), -1, dtype=np.int64)
         if mixture is not None and len(x):
-            parts = mixture.log_parts(tube, Block(x, columns, np.ones(len(x)), chains))
-            likeliest[finite] = home[parts.argmax(axis=1)]
+            shares = judged.shares(tube, Block(x, columns, np.ones(len(x)), chains))
+            likeliest[finite] = home[shares.argmax(axis=1)]
         found.append(likeliest)
     return tuple(found)

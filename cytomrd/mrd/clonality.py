@@ -1,7 +1,8 @@
 """Which plasma cells are clonal: clusters over all tubes of a marrow, each judged by phenotype and light chain.
 
 The steps: standard units (:mod:`cytomrd.mrd.standard`), clusters (:mod:`cytomrd.mrd.clusters`), a verdict on each
-(:mod:`cytomrd.mrd.judge` by :mod:`cytomrd.mrd.rule`), clones (:mod:`cytomrd.mrd.clones`), and here the labels of all
+(:mod:`cytomrd.mrd.judge` by :mod:`cytomrd.mrd.rule`), small clones by their regions
+(:mod:`cytomrd.mrd.region_search`), clones of what is left (:mod:`cytomrd.mrd.clones`), and here the labels of all
 events and the words.
 """
 
@@ -16,11 +17,14 @@ import numpy as np
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
-from cytomrd.mrd.judge import Verdict, judge_clusters
+from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
-from cytomrd.mrd.mixture import Block, Mixture
+from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
+from cytomrd.mrd.region_search import beside_large, find_by_region, starts_of
 from cytomrd.mrd.rule import MIN_CLUSTER
+from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
 from cytomrd.panel import MrdSpec
 
@@ -149,12 +153,34 @@ def call_clones(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
 
 @dataclass(frozen=True, eq=False)
 class JudgedCells:
-    """Plasma cells in clusters, each judged by the rule; ``mixture`` is None where there are too few for a cluster."""
+    """Plasma cells in clusters, each judged by the rule.
+
+    Attributes
+    ----------
+    mixture
+        Its last components are the ``clones``; None where there are too few cells for a cluster.
+    verdicts
+        One for each component.
+    clones
+        Found by their regions.
+    """
 
     view: StandardView
     spec: MrdSpec
     mixture: Mixture | None
     verdicts: tuple[Verdict, ...]
+    clones: tuple[RegionClone, ...] = ()
+
+    def shares(self, tube: int, block: Block) -> np.ndarray:
+        """Probability of each component for each event of a tube, array (n_events, K)."""
+        n_rest = self.mixture.n_components - len(self.clones)
+        logs = self.mixture.log_parts(tube, block)[:, :n_rest]
+        share = np.exp(logs - log_sum(logs)[:, None])
+        left, own = np.ones(len(block.x)), []
+        for clone in self.clones:
+            own.append(left * clone.probability(tube, block))
+            left = left - own[-1]
+        return np.column_stack([share * left[:, None], *own])
 
 
 def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int = 0) -> JudgedCells:
@@ -164,12 +190,22 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     if view.n_events < MIN_CLUSTER:
         return JudgedCells(view, spec, None, ())
     blocks, aberrant = fitting_sample(view, random_state)
-    mixture = fit_clusters(blocks, aberrant, random_state=random_state)
-    mixture, verdicts, ratio = judge_clusters(mixture, blocks, view, spec)
-    join_subclones(mixture, verdicts, blocks)
+    places = scan_places(blocks, aberrant)
+    mixture = fit_clusters(blocks, aberrant, places, random_state=random_state)
+    mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
+    beside = beside_large(mixture, verdicts, blocks)
+    clones = find_by_region(starts_of(mixture, verdicts, blocks, places, view), beside, normal, spec)
+    left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
+    if clones:
+        mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
+    rest = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
+    join_subclones(mixture, verdicts, rest)
+    mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))
+    for clone in clones:
+        mixture = append_component(mixture, component_of(clone, mixture, view.blocks))
+        verdicts.append(verdict_of(clone, view, spec))
     number_clones(mixture, verdicts, blocks)
-    mixture, verdicts = separate_clones(mixture, verdicts, blocks, ratio)
-    return JudgedCells(view, spec, mixture, tuple(verdicts))
+    return JudgedCells(view, spec, mixture, tuple(verdicts), tuple(clones))
 
 
 def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:
@@ -178,7 +214,7 @@ def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None)
     if mixture is None:
         return _too_few(view, cell)
     verdicts = judged.verdicts if verdicts is None else verdicts
-    labels, counts, unsure = _assign(mixture, verdicts, view)
+    labels, counts, unsure = _assign(judged, verdicts)
     clusters = _summaries(mixture, verdicts, counts, view)
     escapes = escape_flags(mixture, verdicts, counts.sum(axis=0), view, judged.spec)
     return CloneCalls(
@@ -193,14 +229,13 @@ def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None)
     )
 
 
-def _assign(
-    mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView
-) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
+def _assign(judged: JudgedCells, verdicts: Sequence[Verdict]) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
     """Labels of all events, expected events by tube and component, and the variance of the clonal events' number.
 
     Of each clone the likeliest events are labelled, as many as the probabilities add up to: events in the overlap with
     normal cells then neither inflate nor thin out the count.
     """
+    view, mixture = judged.view, judged.mixture
     numbers = [*sorted({v.clone for v in verdicts if v.clone > 0}), -1]
     members = np.array([[v.clone == number for v in verdicts] for number in numbers]).T.astype(float)
     labels, counts, unsure = [], np.zeros((len(view.x), mixture.n_components)), 0.0
@@ -209,7 +244,7 @@ def _assign(
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
             part = Block(x[rows], cols, np.ones(len(x[rows])), None if chains is None else chains[rows])
-            share = mixture.shares(tube, part)
+            share = judged.shares(tube, part)
             counts[tube] += share.sum(axis=0)
             probability[rows] = share @ members
             clonal = probability[rows, :-1].sum(axis=1)

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from cytomrd.mrd.light_chain import NORMAL_KAPPA
 from cytomrd.mrd.mixture import MIN_GAIN, Block, Mixture, join_components, log_sum
-from cytomrd.mrd.scan import Place, scan_places
+from cytomrd.mrd.scan import Place
 from cytomrd.mrd.splits import split_components, split_suspicious
 
 __all__ = ["fit_clusters"]
@@ -38,6 +38,7 @@ SCATTER_SD = 2.0
 APART_SD = 2.0
 # A place of the scan is a component already, if one lies this near and holds at most so many times its events.
 PLACED, CROWD, MIN_PLACED = 1.2, 2.2, 8.0
+MIN_SCORE, MIN_EXCESS, MAX_PLACES = 8.0, 6.0, 12
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
@@ -51,7 +52,13 @@ class _Search:
     neighbours: list[list[tuple[np.ndarray, np.ndarray]]]
 
 
-def fit_clusters(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], *, random_state: int = 0) -> Mixture:
+def fit_clusters(
+    blocks: Sequence[Block],
+    aberrant: Sequence[np.ndarray],
+    places: Sequence[Place] = (),
+    *,
+    random_state: int = 0,
+) -> Mixture:
     """Fit the mixture; component 0 is the scatter.
 
     Parameters
@@ -60,6 +67,8 @@ def fit_clusters(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], *, ran
         One per tube, standardised so that the main population has SD 1 on every marker.
     aberrant
         Per tube, bool (n_events,): events among which clusters are sought.
+    places
+        Of a scan; the evident ones get a component where there is none.
     random_state
         For the start and the choice of seeds.
     """
@@ -81,7 +90,8 @@ def fit_clusters(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], *, ran
             mixture = join_components(mixture, added)
         mixture = mixture.fit(blocks, N_GLOBAL_STEPS)
     mixture = split_components(mixture, blocks).fit(blocks, N_GLOBAL_STEPS)
-    for place in scan_places(blocks, aberrant):
+    evident = [p for p in places if p.score > MIN_SCORE and p.excess > MIN_EXCESS]
+    for place in evident[:MAX_PLACES]:
         if not _has_component(mixture, place, totals):
             mixture = join_components(mixture, _component_at(place, totals))
     mixture = mixture.fit(blocks, N_LAST_STEPS)

@@ -1,7 +1,6 @@
 """Every cluster judged in rounds: the facts that the rule (:mod:`cytomrd.mrd.rule`) looks at, found from the mixture.
 
-Each round measures clusters against the normal plasma cells that the one before found. Pieces of one phenotype are
-judged together too.
+Each round measures clusters against the normal plasma cells that the one before found.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ PRIOR_RESTRICTED = (0.03, 0.03, 0.1, 0.25, 0.5)
 SURPRISE_SLOPE, USUAL_SURPRISE, SURPRISE_RANGE = 1.5, 1.5, (-2.0, 5.0)
 # Events expected are not known better than this.
 MIN_EXPECTED = 0.1
-# Components of so many events may be pieces of one cluster, if they lie so near on every steady marker.
-MIN_PIECE, MAX_PIECE, PIECE_SD = 3.0, 60.0, 3.0
 
 
 @dataclass
@@ -49,11 +46,13 @@ class Verdict:
     clone: int = 0
     part_of: int | None = None
     stray: bool = False
+    identity: bool = True
+    grown: bool = False
 
 
 def judge_clusters(
     mixture: Mixture, blocks: Sequence[Block], view: StandardView, spec: MrdSpec
-) -> tuple[Mixture, list[Verdict], float]:
+) -> tuple[Mixture, list[Verdict], tuple[float, float]]:
     """Judge every component; each round uses the normal plasma cells that the one before found.
 
     Returns the mixture refitted with the patient's own light-chain ratio, the verdicts, and kappa among normal cells.
@@ -71,17 +70,35 @@ def judge_clusters(
         normal = _own_kappa(mixture, blocks, reference)
         ratio = normal[0] / sum(normal)
         mixture = replace(mixture, kappa=np.full(mixture.n_components, ratio)).fit(blocks, 3)
-    verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal, families=True)
-    return mixture, verdicts, normal[0] / sum(normal)
+    verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal)
+    return mixture, verdicts, normal
 
 
-def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, families: bool = False) -> list[Verdict]:
+def judge_rest(mixture, blocks, left, view, spec, normal, verdicts) -> tuple[Mixture, list[Verdict]]:
+    """Judge the components again by what clones found by their regions leave of them.
+
+    ``left`` is per tube the part of each event that is left, float64 (n_events,).
+    """
+    blocks = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
+    suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
+    reference = np.array([
+        v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
+        for v, f in zip(verdicts, mixture.fixed, strict=True)
+    ])  # fmt: skip
+    own = sum(mixture.shares(t, b).T @ b.weight for t, b in enumerate(blocks))
+    mixture = replace(mixture, weight=np.repeat(own[None] / own.sum(), len(blocks), axis=0))
+    return mixture, _judge_round(mixture, blocks, view, spec, suspects, reference, normal, left=left)
+
+
+def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, left=None) -> list[Verdict]:
+    beside = left is not None
+    left = left or [1.0] * len(blocks)
     shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
     n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
     levels = _normal_levels(mixture, n.sum(axis=0) * reference, view)
 
     def facts(members: list[int], antigens) -> Facts:
-        own = [s[:, members].sum(axis=1) for s in shares]
+        own = [s[:, members].sum(axis=1) * part for s, part in zip(shares, left, strict=True)]
         n_aberrant = sum(a.aberrant for a in antigens)
         surprise = _surprise(mixture, members, blocks, shares, suspects)
         prior = _prior_restricted(n_aberrant, surprise)
@@ -110,44 +127,10 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, fa
             for m, a in view.antigens.items()
         )
         found = facts([k], antigens)
-        verdicts.append(Verdict(*judge_cluster(found, spec), antigens, found.light))
-    for members in _families(mixture, verdicts, view, n.sum(axis=0)) if families else ():
-        if any(verdicts[k].call == "clonal" for k in members):
-            continue  # what else belongs to a clone is found from it (clones.join_subclones)
-        found = facts(members, verdicts[members[0]].antigens)
-        call, reason = judge_cluster(found, spec)
-        if call == "clonal":
-            for k in members:
-                verdicts[k].call, verdicts[k].reason = call, f"with its like: {reason}"
-                verdicts[k].restriction, verdicts[k].part_of = found.light, members[0] if k != members[0] else None
+        verdicts.append(
+            Verdict(*judge_cluster(found, spec, by_place=not beside), antigens, found.light, identity=found.identity)
+        )
     return verdicts
-
-
-def _families(mixture: Mixture, verdicts: Sequence[Verdict], view: StandardView, size: np.ndarray) -> list[list[int]]:
-    """Small components of the same three or more aberrancies at one place but for antigens that tell no aberrancy.
-
-    A clone that spreads over the levels of CD45 breaks into pieces, none of which is enough of a cluster. Light chains
-    take no part in putting them together.
-    """
-    steady = [c for c, m in enumerate(view.markers) if m not in view.antigens or view.antigens[m].normal != "+/-"]
-    kinds: dict[tuple, list[int]] = {}
-    for k in np.argsort(-size, kind="stable"):
-        kind = tuple((a.marker, a.score) for a in verdicts[k].antigens if a.aberrant)
-        if len(kind) < 3 or mixture.fixed[k] or not MIN_PIECE <= size[k] <= MAX_PIECE:
-            continue
-        if verdicts[k].call != "not_plasma_cells":
-            kinds.setdefault(kind, []).append(int(k))
-    families = []
-    for alike in kinds.values():
-        while alike:
-            first = alike[0]
-            variance = np.array([np.diag(mixture.cov[k]) + np.diag(mixture.cov[first]) for k in alike]) / 2.0
-            apart = (mixture.mean[alike] - mixture.mean[first]) ** 2 / variance
-            near = (apart[:, steady] < PIECE_SD**2).all(axis=1)
-            if near.sum() > 1:
-                families.append([k for k, is_near in zip(alike, near, strict=True) if is_near])
-            alike = [k for k, is_near in zip(alike, near, strict=True) if not is_near]
-    return families
 
 
 def _normal_levels(mixture: Mixture, n_reference: np.ndarray, view: StandardView) -> dict[str, NormalLevel]:

@@ -192,6 +192,12 @@ def join_components(mixture: Mixture, others: Mixture) -> Mixture:
     )
 
 
+def append_component(mixture: Mixture, other: Mixture) -> Mixture:
+    """Both sets of components, each with the weights that it has."""
+    room = 1.0 - other.weight.sum(axis=1, keepdims=True)
+    return join_components(replace(mixture, weight=mixture.weight / room), other)
+
+
 def log_sum(parts: np.ndarray) -> np.ndarray:
     """Log of the sum over components of ``exp(parts)``, array (n_events,)."""
     top = parts.max(axis=1)

@@ -15,7 +15,18 @@ import numpy as np
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.panel import MrdSpec
 
-__all__ = ["MAX_SPREAD", "MIN_CLUSTER", "MIN_EVALUABLE", "UNSEEN_CHAINS", "Facts", "judge_cluster"]
+__all__ = [
+    "MAX_SPREAD",
+    "MIN_CLUSTER",
+    "MIN_EVALUABLE",
+    "UNSEEN_CHAINS",
+    "Facts",
+    "RegionFacts",
+    "is_clone",
+    "judge_cluster",
+    "may_decide",
+    "region_posterior",
+]
 
 # Fewer events than this in all tubes together are no cluster.
 MIN_CLUSTER = 8
@@ -39,6 +50,15 @@ MIN_MEAN_IDENTITY = -2.0
 # second figure on, as long as the light chains do not speak against it: of 250 clusters of normal cells with three or
 # more in 26 marrows of tuning laws none passed 2.9, and of the clonal ones four in five did.
 SURPRISING, BEYOND_NORMAL, UNDENIED_POSTERIOR = 2.5, 3.0, 0.9
+
+# For regions. Prior probability that a place of two, three, four and more aberrancies is a clone's; the posterior asked
+# for from three on; the share of normal cells that is much.
+PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
+LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
+# Least posterior by light chains alone with two and with three aberrancies and more; errors of the number of normal
+# cells between which it rises to the last figure; from this error on a region with many normal cells is not weighed.
+LEAST_LIGHT, UNRELIABLE_SD, LIGHT_DECIDES = {2: 0.5, 3: 0.4}, (0.6, 0.9), 0.9
+BADLY_KNOWN, MANY_CHAINS = 0.75, 60.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +103,72 @@ class Facts:
     surprise: float
 
 
-def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
-    """The rule: call and reason of one cluster."""
+@dataclass(frozen=True)
+class RegionFacts:
+    """All that the rule looks at, for one region.
+
+    Attributes
+    ----------
+    n_aberrant, posterior
+        Antigens that depart from normal in a way that counts, and :func:`region_posterior`.
+    light_alone
+        Posterior of restriction by the region's light chains alone, one as likely as the other before.
+    normal_share
+        Part of its events that are normal cells.
+    n_kappa, n_lambda
+        All its evaluable events, normal ones too.
+    expected_sd
+        Log SD of the normal cells there are around those expected.
+    """
+
+    n_aberrant: int
+    posterior: float
+    light_alone: float
+    normal_share: float
+    n_kappa: float
+    n_lambda: float
+    expected_sd: float
+
+
+def region_posterior(n_aberrant: int, log_odds: float) -> float:
+    """Probability of a clone in a region, from its log Bayes factor and the number of aberrancies.
+
+    Examples
+    --------
+    >>> from cytomrd.mrd.rule import region_posterior
+    >>> region_posterior(4, 0.0), round(region_posterior(2, 6.8), 2)
+    (0.5, 0.99)
+    """
+    prior = PRIOR_CLONE[min(n_aberrant, 4)]
+    return float(1.0 / (1.0 + np.exp(-np.clip(log_odds + np.log(prior / (1.0 - prior)), -700, 700))))
+
+
+def may_decide(normal_share: float, expected_sd: float) -> bool:
+    """Whether a region may be weighed: not if it is much of normal cells whose number is badly known."""
+    return normal_share <= MOST_NORMAL or expected_sd <= BADLY_KNOWN
+
+
+def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
+    """The rule for a region: two aberrancies and the panel's posterior, or three and a little less, and light chains
+    that do not speak against it.
+
+    The worse normal cells are predicted, the more light chains must say by themselves; where there are many, their
+    ratio must lie beyond what is normal, as a cluster's must: a little more of one chain is no clone.
+    """
+    few = facts.n_aberrant < 3
+    low, high = spec.kappa_lambda_normal
+    many = facts.n_kappa + facts.n_lambda >= MANY_CHAINS
+    if (few and facts.normal_share > MOST_NORMAL) or (
+        many and low * facts.n_lambda <= facts.n_kappa <= high * facts.n_lambda
+    ):
+        return False
+    least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
+    asked = spec.restriction_posterior if few else LEAST_POSTERIOR
+    return bool(facts.posterior >= asked and facts.light_alone >= least)
+
+
+def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tuple[str, str]:
+    """The rule: call and reason of one cluster. Beside a clone that its region gave away no place alone is clonal."""
     light, n = facts.light, float(facts.n_events.sum())
     count = f"{facts.n_aberrant} aberranc{'y' if facts.n_aberrant == 1 else 'ies'}"
     if facts.scatter or facts.spread > MAX_SPREAD:
@@ -114,7 +198,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec) -> tuple[str, str]:
         if agree:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"
         told = measured and light.n_evaluable >= UNSEEN_CHAINS
-        if told and facts.surprise > BEYOND_NORMAL and light.posterior > UNDENIED_POSTERIOR:
+        if by_place and told and facts.surprise > BEYOND_NORMAL and light.posterior > UNDENIED_POSTERIOR:
             return "clonal", f"{count} where normal cells do not lie ({_light_words(light)})"
         if light is None and facts.surprise > SURPRISING:
             return "clonal", f"{count}; no light chain of {spec.cell}s measured"

@@ -20,9 +20,9 @@ from cytomrd.mrd.rarity import HALF_WIDTH, expected_together
 __all__ = ["Place", "scan_places"]
 
 # Places looked at closely per tube, those handed on, and the score from which they are.
-N_CENTRES, MAX_PLACES, MIN_SCORE = 100, 6, 8.0
+N_CENTRES, MAX_PLACES, MIN_SCORE = 100, 20, 4.0
 # The light chains may speak against a place; its excess alone must nominate it.
-MIN_EXCESS = 6.0
+MIN_EXCESS = 2.0
 MIN_INSIDE = 4
 # Events this near a better one are not tried; centres that settle this near another are the same.
 THIN, SETTLED = 1.2, 0.3
@@ -35,11 +35,15 @@ MAX_EXCESS = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a clone may be: centre (n_markers,) with NaN where no tube told, events inside per tube, score."""
+    """Where a clone may be: centre (n_markers,) with NaN where no tube told, events inside per tube, score.
+
+    ``excess`` is the part of the score that is not by light chains.
+    """
 
     centre: np.ndarray
     n_inside: tuple[float, ...]
     score: float
+    excess: float
 
 
 def scan_places(blocks: Sequence[Block], aberrant: Sequence[np.ndarray]) -> list[Place]:
@@ -128,7 +132,7 @@ def _settle(blocks: Sequence[Block], centre: np.ndarray, settled: list[np.ndarra
         counts.append(seen)
     if excess < MIN_EXCESS:
         return None
-    return Place(centre, tuple(counts), min(excess, MAX_EXCESS) + light)
+    return Place(centre, tuple(counts), min(excess, MAX_EXCESS) + light, excess)
 
 
 def _inside(block: Block, centre: np.ndarray) -> np.ndarray:

@@ -28,6 +28,8 @@ USUAL_SD, SD_RANGE = 0.05, (0.01, 0.15)
 MIN_SIDE, UNIT_RATIO = 30, (0.8, 2.5)
 # Kappa and lambda cells needed on a side of a cut to compare their widths, and quantiles that place them.
 MIN_WIDTHS, ALIGN_LEVELS = 150, np.linspace(0.1, 0.9, 17)
+# Tails in which widths are compared, as long as so many cells lie beyond, and how much narrower they are made at most.
+TAILS, MIN_BEYOND, LEAST_NARROWING = (0.1, 0.05, 0.02), 15, 0.5
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class StandardView:
     def n_events(self) -> int:
         """Plasma cells of all tubes together."""
         return sum(len(x) for x in self.x)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All events, one block per tube."""
+        return [Block(x, c, np.ones(len(x)), ch) for x, c, ch in zip(self.x, self.columns, self.chains, strict=True)]
 
     @property
     def has_chains(self) -> bool:
@@ -173,7 +180,7 @@ def _align_chains(x: np.ndarray, cuts: Sequence[float | None], chains: np.ndarra
         for side in (below, ~below):
             one, other = side & kappa, side & lam
             if min(one.sum(), other.sum()) >= MIN_SIDE and _both_prevail(one.sum(), other.sum(), spec):
-                x[one, j], x[other, j] = _aligned(x[one, j], x[other, j])
+                x[one, j], x[other, j] = _aligned(x[one, j], x[other, j], cut)
 
 
 def _both_prevail(n_kappa: int, n_lambda: int, spec: MrdSpec) -> bool:
@@ -181,26 +188,42 @@ def _both_prevail(n_kappa: int, n_lambda: int, spec: MrdSpec) -> bool:
     return bool(low * n_lambda <= n_kappa <= high * n_lambda)
 
 
-def _aligned(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both at one median; with enough of both, the wider one brought to the other's width on either side of it."""
-    middle = np.array([np.median(one), np.median(other)])
+def _aligned(one: np.ndarray, other: np.ndarray, cut: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Both at one median; with enough of both, the wider one brought to the other's width on either side of it.
+
+    What lies at the cut stays there: cells between two levels are few, and moved with a level they would be of one
+    light chain on one side of a line.
+    """
     # The median alone moves with a few clonal cells; the differences over all quantiles hardly do.
     apart = float(np.median(np.quantile(other, ALIGN_LEVELS) - np.quantile(one, ALIGN_LEVELS)))
     part = len(one) / (len(one) + len(other))
-    moved = one + apart * (1.0 - part), other - apart * part
-    if min(len(one), len(other)) < MIN_WIDTHS:
-        return moved
-    middle += np.array([apart * (1.0 - part), -apart * part])
-    scaled = []
-    for values, centre, against, its_centre in zip(moved, middle, moved[::-1], middle[::-1], strict=True):
-        away = values - centre
-        for tail, of_side in ((0.1, away < 0), (0.9, away > 0)):
-            width = abs(float(np.quantile(values, tail)) - centre)
-            other_width = abs(float(np.quantile(against, tail)) - its_centre)
-            if width > other_width:
-                away[of_side] *= other_width / width
-        scaled.append(centre + away)
-    return scaled[0], scaled[1]
+    n = min(len(one), len(other))
+    tails = [t for t in TAILS if n * t >= MIN_BEYOND] if n >= MIN_WIDTHS else []
+    return (
+        _moved(one, other, apart * (1.0 - part), tails, cut),
+        _moved(other, one, -apart * part, tails, cut),
+    )
+
+
+def _moved(values: np.ndarray, against: np.ndarray, shift: float, tails: Sequence[float], cut: float | None):
+    """Values shifted by so much, and narrowed to ``against`` on either side of the median, out to the last tail."""
+    middle, its_middle = np.median(values), np.median(against)
+    moved = np.empty_like(values)
+    for sign in (-1.0, 1.0):
+        rows = (values - middle) * sign >= 0
+        levels = [t if sign < 0 else 1.0 - t for t in tails]
+        own = np.abs(np.quantile(values, levels) - middle) if tails else np.zeros(0)
+        wanted = np.minimum(own, np.abs(np.quantile(against, levels) - its_middle) if tails else own)
+        # What is wider still is no shot noise: a clone may lie there.
+        wanted = np.maximum.accumulate(np.maximum(wanted, LEAST_NARROWING * own))
+        knots, to = np.r_[0.0, own], np.r_[0.0, wanted]
+        room = np.inf if cut is None or (cut - middle) * sign < 0 else abs(cut - middle)
+        if np.isfinite(room) and room > knots[-1]:
+            knots, to = np.r_[knots, room], np.r_[to, room - sign * shift]
+        away = np.abs(values[rows] - middle)
+        beyond = np.maximum(away - knots[-1], 0.0)
+        moved[rows] = middle + shift + sign * (np.interp(away, knots, to) + beyond)
+    return moved
 
 
 def _tube_shifts(values: list[np.ndarray], columns: list[np.ndarray], d: int) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from cytomrd.mrd.clonality import count_clones, judge_cells
 
 
 def test_cells_that_stray_go_where_their_cluster_is_called():
-    cells, _ = simulate({law.name: law for law in TUNED}["plain"], 5, n_normal=400, n_clonal=80, clone="typical")
+    cells, _ = simulate({law.name: law for law in TUNED}["plain"], 5, n_normal=2_500, n_clonal=800, clone="typical")
     judged = judge_cells(cells, SPEC)
     clones = {k: "normal" for k, v in enumerate(judged.verdicts) if v.call == "clonal" and not v.stray}
     assert any(v.stray for v in judged.verdicts)

@@ -24,3 +24,32 @@ def test_wider_negatives_of_a_light_chain_are_brought_to_the_others_width():
     low = {c: np.quantile(cd19[negative & (view.chains[1] == c)], [0.02, 0.1, 0.5]) for c in (KAPPA, LAMBDA)}
     assert np.abs(low[LAMBDA] - low[KAPPA]).max() < 0.5
     assert np.ptp(low[LAMBDA]) < 1.15 * np.ptp(low[KAPPA])
+
+
+def light_chains_by_window(view, edges):
+    """Kappa and lambda CD19- cells of each window of CD19, array (n_windows, 2)."""
+    cd19 = view.x[1][:, list(view.columns[1]).index(view.markers.index("CD19"))]
+    return np.stack([np.histogram(cd19[view.chains[1] == c], edges)[0] for c in (KAPPA, LAMBDA)], axis=1)
+
+
+def test_cells_between_two_levels_and_far_out_keep_both_light_chains():
+    """Widened negatives were narrowed as a whole: their ends piled up, and beyond lay cells of the other chain only."""
+    rng, n = np.random.default_rng(4), 40_000
+    cells, _ = simulate(TUNED[0], 22, n_normal=n, reactive=0.1)
+    tube = cells[1]
+    values, column, cut = tube.values.copy(), tube.markers.index("CD19"), tube.cuts["CD19"]
+    low = values[:, column] < cut
+    # Long tails: up to the cut, and far below.
+    values[low, column] = 0.22 + 0.035 * rng.standard_t(3, low.sum())
+    lam = values[:, tube.markers.index("CyIgLambda")] > 0.45
+    wide = lam & low
+    values[wide, column] = 0.22 + 1.5 * (values[wide, column] - 0.22)
+    beyond = low & (values[:, column] >= cut)
+    values[beyond, column] = cut - 0.1 * rng.random(beyond.sum())
+    view = standardise([cells[0], TubeCells("2", tube.markers, values, tube.cuts)], SPEC)
+    counts = light_chains_by_window(view, np.arange(-16.0, view.cuts["CD19"], 0.5))
+    lots = counts[counts.sum(axis=1) >= 40]
+    share = lots[:, 0] / lots.sum(axis=1)
+    assert len(lots) > 8
+    assert share.min() > 0.3
+    assert share.max() < 0.85

@@ -1,0 +1,172 @@
+"""Regions of a clone: wherever plasma cells depart from normal on the same antigens as a cluster does.
+
+A cluster's own spread is a poor guide to a clone of a dozen cells: antigens below their cut scatter as the instrument
+does, and a mixture breaks the clone into pieces. So a region is open: it lies beyond a part of the way from normal to
+the cluster's centre, on every marker where that is far. Light chains take no part in its shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cytomrd.mrd.evidence import TubeCount
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA
+from cytomrd.mrd.mixture import Block
+from cytomrd.mrd.rarity import expected_together
+
+__all__ = ["SHARPER", "WIDTHS", "Region", "measure_region"]
+
+# Markers farther than this from the main population depart, in its SDs.
+FAR_SD = 2.5
+# Where a region begins on markers that depart: at this part of the way to its centre, but no farther out than so many
+# SDs; and its half width on the others. The widest first.
+WIDTHS = ((0.4, 2.5, 3.0), (0.5, 4.0, 3.0), (0.7, 20.0, 2.5))
+MAX_SHARE = 0.95
+# Parts of the way at which a region may begin on one marker.
+SHARPER = (0.85, 1.0)
+# Prior events in favour of the usual light chains beyond a limit.
+LIMIT_PRIOR = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where a clone's cells lie, in standard units.
+
+    Attributes
+    ----------
+    centre : float64 (n_tubes, n_markers)
+    width
+        One of :data:`WIDTHS`.
+    sharper
+        Markers on which it begins at another part of the way, and that part.
+    but_for
+        Marker on which its events are nearer to normal than the region's are; None for the region itself.
+    around
+        A region whose events are not counted in this one.
+    """
+
+    centre: np.ndarray
+    width: tuple[float, float, float]
+    sharper: tuple[tuple[int, float], ...] = ()
+    but_for: int | None = None
+    around: Region | None = None
+
+    @property
+    def far(self) -> np.ndarray:
+        """Bool (n_markers,): markers that depart from normal."""
+        return np.abs(self.centre.mean(axis=0)) > FAR_SD
+
+    def on_markers(self, tube: int, block: Block) -> np.ndarray:
+        """Bool (n_events, n_columns): whether each event lies in the region on each marker."""
+        part, most, half_width = self.width
+        parts, limits = np.full(self.centre.shape[1], part), np.full(self.centre.shape[1], most)
+        for marker, at in self.sharper:
+            parts[marker], limits[marker] = at, np.inf
+        centre = self.centre[tube, block.columns]
+        begins = np.minimum(np.abs(centre) * parts[block.columns], limits[block.columns])
+        far = self.far[block.columns]
+        inside = np.where(far, block.x * np.sign(centre) > begins, np.abs(block.x - centre) < half_width)
+        if self.but_for is not None:
+            inside[:, block.columns == self.but_for] ^= True
+        return inside
+
+    def holds(self, tube: int, block: Block) -> np.ndarray:
+        """Bool (n_events,): whether each event lies in it. None does in a tube that does not tell it apart."""
+        if self.but_for is not None and self.but_for not in block.columns:
+            return np.zeros(len(block.x), dtype=bool)
+        within = self.on_markers(tube, block).all(axis=1)
+        return within if self.around is None else within & ~self.around.holds(tube, block)
+
+    def neighbours(self) -> list[Region]:
+        """What lies around it: the widest region of its centre, and on each departing marker the cells that do not."""
+        shells, inner = [], self
+        outer = WIDTHS[: WIDTHS.index(self.width) + bool(self.sharper)]
+        for width in outer[::-1]:
+            shells.append(replace(self, width=width, sharper=(), around=inner))
+            inner = replace(self, width=width, sharper=())
+        far = np.flatnonzero(self.far)
+        return shells + ([replace(inner, but_for=int(j)) for j in far] if len(far) >= MIN_FAR else [])
+
+
+# With fewer departing markers a cell that does not depart on one of them is like too many normal ones.
+MIN_FAR = 3
+
+
+def measure_region(
+    region: Region, blocks: Sequence[Block], normal: tuple[float, float]
+) -> tuple[list[TubeCount], tuple[float, float]]:
+    """Events seen in a region, normal ones expected there, and kappa among those.
+
+    Parameters
+    ----------
+    region, blocks
+        Where, and all plasma cells, one block per tube.
+    normal
+        Beta parameters of kappa among normal plasma cells.
+
+    Returns
+    -------
+    tuple
+        One count per tube; and Beta parameters of kappa among the normal cells of the region. Normal cells are expected
+        as their antigens go together in pairs. The clone's own cells must not speak for them: those inside count by
+        what light chains leave to normal cells.
+    """
+    tells = [region.but_for is None or region.but_for in b.columns for b in blocks]
+    inside = [region.on_markers(t, b) for t, b in enumerate(blocks)]
+    within = [i.all(axis=1) & told for i, told in zip(inside, tells, strict=True)]
+    if region.around is not None:
+        within = [w & ~region.around.holds(t, b) for t, (w, b) in enumerate(zip(within, blocks, strict=True))]
+    chains = [
+        None if b.chains is None else tuple(float(b.weight[w & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA))
+        for b, w in zip(blocks, within, strict=True)
+    ]
+    n_kappa, n_lambda = (sum(c[i] for c in chains if c is not None) for i in (0, 1))
+    share = _share_of_clone(n_kappa, n_lambda, normal[0] / sum(normal))
+    mean = np.mean([b.total for b in blocks])
+    counts = []
+    for tube, (b, i, w, c) in enumerate(zip(blocks, inside, within, chains, strict=True)):
+        if not tells[tube]:
+            counts.append(TubeCount(0.0, None, 0.0, 0.0, 0.0))
+            continue
+        without = np.where(w, 1.0 - share, 1.0) * b.weight
+        if_normal, beside = (_expected(region, tube, b, i, weight) for weight in (b.weight, without))
+        counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
+    return counts, _kappa_of_normal(region, blocks, inside, normal)
+
+
+def _kappa_of_normal(region: Region, blocks, inside, normal: tuple[float, float]) -> tuple[float, float]:
+    """Beta parameters of kappa among the normal cells of a region, by what cells elsewhere beyond its limits show.
+
+    A light chain is the brightest stain of its tube, and what its light leaves on another marker widens or moves the
+    cells of that chain: far out on that marker normal cells are of one light chain too. Each marker's limit is asked by
+    itself, among cells that lie outside of the region on two other markers, and the log odds add up.
+    """
+    total, usual = sum(normal), normal[0] / sum(normal)
+    counts = np.repeat(np.array([[usual, 1.0 - usual]]) * LIMIT_PRIOR, len(region.far), axis=0)
+    for b, i in zip(blocks, inside, strict=True):
+        if b.chains is None:
+            continue
+        rows = i & ((~i).sum(axis=1) >= 2)[:, None]
+        for place, chain in enumerate((KAPPA, LAMBDA)):
+            counts[b.columns, place] += (b.weight * (b.chains == chain)) @ rows
+    log_odds = np.log(normal[0] / normal[1])
+    apart = (np.log(counts[:, 0] / counts[:, 1]) - log_odds)[region.far].sum()
+    kappa = 1.0 / (1.0 + np.exp(-(log_odds + apart)))
+    return kappa * total, (1.0 - kappa) * total
+
+
+def _expected(region: Region, tube: int, block: Block, inside: np.ndarray, weight: np.ndarray) -> float:
+    expected = expected_together(inside, weight)
+    if region.around is not None:
+        expected -= expected_together(region.around.on_markers(tube, block), weight)
+    return max(expected, 0.0)
+
+
+def _share_of_clone(n_kappa: float, n_lambda: float, kappa: float) -> float:
+    """What the rarer light chain leaves of a region to a clone of the other."""
+    n = n_kappa + n_lambda
+    other, usual = (n_lambda, 1.0 - kappa) if n_kappa >= kappa * n else (n_kappa, kappa)
+    return float(np.clip(1.0 - (other + 0.5) / max(n * usual, 1.0), 0.0, MAX_SHARE))

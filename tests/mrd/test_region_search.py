@@ -1,0 +1,163 @@
+"""Clones found by their regions: pieces put together, normal cells of the same look left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA
+from cytomrd.mrd.mixture import Block
+from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_clone import Start, left_by
+from cytomrd.mrd.region_search import find_by_region
+from cytomrd.mrd.regions import WIDTHS, Region, measure_region
+from cytomrd.mrd.rule import RegionFacts, is_clone
+from cytomrd.panel import MrdSpec
+
+NORMAL = (54.0, 36.0)
+PLACE = np.array([6.0, -6.0, -6.0, -6.0, 0.0, -6.0])
+
+
+def marrow(seed, n_clonal, *, n=800, light=KAPPA, stray=0.0, n_alike=0):
+    """Two tubes of five shared markers, one more in the first and light chains in the second; which are clonal.
+
+    Normal cells depart on each marker one in six by itself. The clone departs on five, and a part of its cells does not
+    on one of them. Cells that look like it may have either light chain.
+    """
+    rng = np.random.default_rng(seed)
+    blocks, clonal = [], []
+    for columns in (np.arange(6), np.arange(5)):
+        place = PLACE[: len(columns)]
+        normal = rng.standard_normal((n, len(columns)))
+        normal += np.where(rng.random(normal.shape) < 1 / 6, place, 0.0)
+        own = place + rng.standard_normal((n_clonal, len(columns))) * 1.4
+        for row in np.flatnonzero(rng.random(n_clonal) < stray):
+            marker = rng.choice(np.flatnonzero(place))
+            own[row, marker] -= place[marker]
+        alike = place + rng.standard_normal((n_alike, len(columns)))
+        x = np.vstack([normal, own, alike])
+        chains = np.where(rng.random(len(x)) < 0.6, KAPPA, LAMBDA).astype(np.int8)
+        if light is not None:
+            chains[n : n + n_clonal] = light
+        blocks.append(Block(x, columns, np.ones(len(x)), chains if len(columns) == 5 else None))
+        clonal.append(np.isin(np.arange(len(x)), np.arange(n, n + n_clonal)))
+    return blocks, clonal
+
+
+def start(away=0.0):
+    """Where to look: a piece of the clone, ``away`` from its middle."""
+    antigens = tuple(AntigenScore(f"A{i}", "reduced", True, -6.0) for i in range(4))
+    return Start(np.repeat((PLACE * (1.0 + away))[None], 2, axis=0), antigens)
+
+
+def found(blocks, clonal, starts):
+    clones = find_by_region(starts, blocks, NORMAL, MrdSpec())
+    own = [1.0 - left_by(clones, t, b) for t, b in enumerate(blocks)]
+    return clones, sum(float(p.sum()) for p in own), sum(float(p[c].sum()) for p, c in zip(own, clonal, strict=True))
+
+
+@pytest.mark.parametrize("away", [-0.25, 0.0, 0.4])
+def test_a_clone_is_found_whole_from_any_of_its_pieces(away):
+    blocks, clonal = marrow(1, 15)
+    clones, n, right = found(blocks, clonal, [start(away)])
+    assert len(clones) == 1
+    assert clones[0].parts[0].evidence.chain == "kappa"
+    assert right > 25
+    assert n < 36
+
+
+def test_cells_that_stray_on_one_marker_are_counted():
+    blocks, clonal = marrow(2, 30, stray=0.3)
+    _, n, right = found(blocks, clonal, [start()])
+    assert right > 45
+    assert n < 72
+
+
+def test_polyclonal_cells_of_the_same_look_are_no_clone():
+    for seed in range(8):
+        blocks, _ = marrow(seed, 0, n_alike=15)
+        assert not find_by_region([start()], blocks, NORMAL, MrdSpec())
+
+
+def test_normal_cells_beside_a_clone_are_left_out_by_their_light_chain():
+    blocks, clonal = marrow(3, 25, n_alike=5)
+    clones, _, right = found(blocks, clonal, [start()])
+    assert len(clones) == 1
+    assert right > 38
+    other = (blocks[1].chains == LAMBDA) & ~clonal[1]
+    assert float((1.0 - left_by(clones, 1, blocks[1]))[other].sum()) < 1.5
+
+
+def test_both_light_chains_and_the_order_of_starts():
+    blocks, clonal = marrow(4, 15, light=LAMBDA)
+    starts = [start(0.3), start(), start(-0.2)]
+    first, n, _ = found(blocks, clonal, starts)
+    second, again, _ = found(blocks, clonal, starts[::-1])
+    assert first[0].parts[0].evidence.chain == second[0].parts[0].evidence.chain == "lambda"
+    assert n == pytest.approx(again, rel=0.1)
+
+
+def test_no_light_chains_no_regions():
+    blocks, _ = marrow(5, 20)
+    blind = [Block(b.x, b.columns, b.weight, None) for b in blocks]
+    assert find_by_region([start()], blind, NORMAL, MrdSpec()) == []
+    empty = [blocks[0], Block(blocks[1].x[:0], blocks[1].columns, np.zeros(0), blocks[1].chains[:0])]
+    assert find_by_region([start()], empty, NORMAL, MrdSpec()) == []
+
+
+def test_normal_cells_far_out_on_a_marker_that_one_light_chain_widens():
+    """Beyond the limit most cells are kappa, wherever they are: that is no clone, and the region's kappa says so."""
+    rng = np.random.default_rng(6)
+    blocks, _ = marrow(6, 0, n=20_000)
+    x, chains = blocks[1].x.copy(), blocks[1].chains
+    chains[x[:, 1] < -6.5] = np.where(rng.random((x[:, 1] < -6.5).sum()) < 0.95, KAPPA, LAMBDA)
+    sharp = Region(np.repeat(PLACE[None], 2, axis=0), WIDTHS[1], sharper=((1, 1.1),))
+    _, (kappa, other) = measure_region(
+        sharp, [blocks[0], Block(x, blocks[1].columns, blocks[1].weight, chains)], NORMAL
+    )
+    assert kappa / (kappa + other) > 0.9
+    _, (kappa, other) = measure_region(sharp, marrow(6, 0, n=20_000)[0], NORMAL)
+    assert kappa / (kappa + other) == pytest.approx(0.6, abs=0.08)
+
+
+def test_shells_and_strays_do_not_overlap():
+    blocks, _ = marrow(7, 40, stray=0.3)
+    core = Region(np.repeat(PLACE[None], 2, axis=0), WIDTHS[2])
+    for tube, block in enumerate(blocks):
+        held = np.sum([r.holds(tube, block) for r in [core, *core.neighbours()]], axis=0)
+        assert held.max() == 1
+
+
+def test_same_events_same_clones():
+    blocks, _ = marrow(8, 15)
+    first, second = (find_by_region([start(), start(0.3)], blocks, NORMAL, MrdSpec()) for _ in range(2))
+    assert [c.posterior for c in first] == [c.posterior for c in second]
+
+
+@pytest.mark.parametrize(
+    "changes, called",
+    [
+        ({}, True),
+        ({"posterior": 0.97}, False),
+        ({"light_alone": 0.3}, False),
+        ({"n_aberrant": 2}, False),
+        ({"n_aberrant": 2, "posterior": 0.991}, True),
+        ({"n_aberrant": 2, "posterior": 0.991, "normal_share": 0.4}, False),
+        ({"normal_share": 0.4}, True),
+        ({"expected_sd": 1.0}, False),
+        ({"expected_sd": 1.0, "light_alone": 0.95}, True),
+        ({"n_kappa": 126, "n_lambda": 62}, False),
+        ({"n_kappa": 90, "n_lambda": 10}, True),
+    ],
+)
+def test_the_rule_for_a_region(changes, called):
+    usual = {
+        "n_aberrant": 3,
+        "posterior": 0.985,
+        "light_alone": 0.8,
+        "normal_share": 0.1,
+        "n_kappa": 9,
+        "n_lambda": 1,
+        "expected_sd": 0.5,
+    }
+    assert is_clone(RegionFacts(**{**usual, **changes}), MrdSpec()) is called
