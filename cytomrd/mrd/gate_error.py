@@ -13,8 +13,7 @@ from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.mrd.quantify import MrdResult
 
 __all__ = [
-    "GAINED_SD",
-    "LOST_SD",
+    "RECOVERY_SD",
     "GateError95",
     "MovedTube",
     "count_moved",
@@ -24,10 +23,10 @@ __all__ = [
 ]
 
 Z95 = 1.959964
-# Relative SDs of what no draw shows: normal cells counted with a clone, and its own cells that lie outside of every
-# gate or too near to normal ones. Of 153 small clones found in eight laws of tuning the middle nine in ten had 0.76 to
-# 1.08 times their cells counted.
-GAINED_SD, LOST_SD = 0.06, 0.20
+# Relative SD of what no draw shows: normal cells counted with a clone, and its own cells that lie outside of every gate
+# or too near to normal ones. Of 262 clones found in eleven laws of tuning the middle 95 % had 0.71 to 1.65 times their
+# cells counted, counting itself included; with this figure the interval held 97 % of their fractions.
+RECOVERY_SD = 0.20
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,17 +129,12 @@ def interval_of_chain(mrd: MrdResult, gate_sd: float, count_sd: float) -> tuple[
     high = mrd.ci_high
     if most > mrd.n_clonal_pc:
         high = clopper_pearson(min(most, mrd.n_nucleated), mrd.n_nucleated)[1]
-    sd = np.hypot(gate_sd, count_sd / mrd.n_nucleated)
-    below, above = (float(np.hypot(sd, own * mrd.mrd_fraction)) for own in (GAINED_SD, LOST_SD))
-    return interval_with_gates(mrd.mrd_fraction, mrd.ci_low, high, below, above)
+    sd = np.hypot(np.hypot(gate_sd, count_sd / mrd.n_nucleated), RECOVERY_SD * mrd.mrd_fraction)
+    return interval_with_gates(mrd.mrd_fraction, mrd.ci_low, high, float(sd))
 
 
-def interval_with_gates(
-    fraction: float, low: float, high: float, sd: float, sd_above: float | None = None
-) -> tuple[float, float]:
+def interval_with_gates(fraction: float, low: float, high: float, sd: float) -> tuple[float, float]:
     """The interval of counting widened by the SD that gates add: the two are independent, so their squares add.
-
-    ``sd_above`` is the SD at the upper end where it is another than ``sd``.
 
     Each side is taken by itself, since the interval of a small count is not even (Zou 2008,
     doi:10.1002/sim.3095: variance estimates recovered from confidence limits).
@@ -152,6 +146,6 @@ def interval_with_gates(
     >>> f"{low:.1e} {high:.1e}"
     '5.1e-06 1.6e-05'
     """
-    below = float(np.hypot(fraction - low, Z95 * sd))
-    above = float(np.hypot(high - fraction, Z95 * (sd if sd_above is None else sd_above)))
-    return max(0.0, fraction - below), min(1.0, fraction + above)
+    gates = Z95 * sd
+    below = float(np.hypot(fraction - low, gates))
+    return max(0.0, fraction - below), min(1.0, fraction + float(np.hypot(high - fraction, gates)))

@@ -34,7 +34,7 @@ MIN_CLUSTER = 8
 MAX_SPREAD = 2.2
 POLYCLONAL_POSTERIOR = 0.05
 # With three aberrancies the phenotype decides, unless the light chains are less sure of restriction than this.
-AGREEING_POSTERIOR = 0.95
+AGREEING_POSTERIOR = 0.98
 # Two aberrancies are common among normal plasma cells: below this posterior of restriction they are no suspicion. Three
 # and more are less common.
 SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
@@ -51,10 +51,10 @@ MIN_MEAN_IDENTITY = -2.0
 # more in 26 marrows of tuning laws none passed 2.9, and of the clonal ones four in five did.
 SURPRISING, BEYOND_NORMAL, UNDENIED_POSTERIOR = 2.5, 3.0, 0.9
 
-# For regions. Prior probability that a place of two, three, four and more aberrancies is a clone's; the posterior asked
-# for from three on; the share of normal cells that is much.
+# For regions. Prior probability that a place of two, three, four and more aberrancies is a clone's; the share of normal
+# cells that is much.
 PRIOR_CLONE = {2: 0.1, 3: 0.25, 4: 0.5}
-LEAST_POSTERIOR, MOST_NORMAL = 0.98, 0.3
+MOST_NORMAL = 0.3
 # Least posterior by light chains alone with two and with three aberrancies and more; errors of the number of normal
 # cells between which it rises to the last figure; from this error on a region with many normal cells is not weighed.
 LEAST_LIGHT, UNRELIABLE_SD, LIGHT_DECIDES = {2: 0.5, 3: 0.4}, (0.6, 0.9), 0.9
@@ -163,7 +163,7 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     ):
         return False
     least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
-    asked = spec.restriction_posterior if few else LEAST_POSTERIOR
+    asked = spec.restriction_posterior if few else AGREEING_POSTERIOR
     return bool(facts.posterior >= asked and facts.light_alone >= least)
 
 

@@ -15,7 +15,7 @@ import cytomrd as cm
 from cytomrd.cli.main import cytomrd
 from cytomrd.gating.apply import apply_gates
 from cytomrd.gating.perturb import draw_cuts, draw_spillover, loosened, with_cuts
-from cytomrd.mrd.gate_error import GAINED_SD, LOST_SD, GateError95, interval_with_gates
+from cytomrd.mrd.gate_error import RECOVERY_SD, GateError95, interval_with_gates
 from cytomrd.mrd.limits import clopper_pearson
 from cytomrd.run.gate_draws import draw_gates, spillover_sd
 from cytomrd.run.model import SampleResult
@@ -134,5 +134,5 @@ def test_indeterminate_cells_widen_the_upper_end_alone():
         threshold_events=20,
     )  # fmt: skip
     sample = SampleResult("BM", (), "mrd", "done", mrd=mrd, gate_error=GateError95(20, 0.0, 30, 30))
-    expected = interval_with_gates(3e-5, low, clopper_pearson(55, 1_000_000)[1], GAINED_SD * 3e-5, LOST_SD * 3e-5)
+    expected = interval_with_gates(3e-5, low, clopper_pearson(55, 1_000_000)[1], RECOVERY_SD * 3e-5)
     assert sample.interval_with_gates == pytest.approx(expected)
