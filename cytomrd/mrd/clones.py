@@ -13,7 +13,7 @@ import numpy as np
 
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import Restriction
-from cytomrd.mrd.mixture import Block, Mixture, join_components
+from cytomrd.mrd.mixture import Block, Mixture, append_component, join_components
 from cytomrd.mrd.rule import MAX_SPREAD, MIN_EVALUABLE, UNSEEN_CHAINS
 
 __all__ = ["join_subclones", "number_clones", "separate_clones"]
@@ -156,8 +156,7 @@ def separate_clones(
     weight = mixture.weight.copy()
     alike = _cells_alike(mixture, impure, share, blocks, ratio)
     weight[:, impure] *= share
-    # join_components makes room for what it adds; the room is in the clones already.
-    joined = join_components(replace(mixture, weight=weight / (1.0 - alike.weight.sum(axis=1, keepdims=True))), alike)
+    joined = append_component(replace(mixture, weight=weight), alike)
     fitted = joined.fit(blocks, N_SEPARATE_STEPS)
     believed = (fitted.weight[0, impure] >= MIN_LEFT * joined.weight[0, impure]).all()
     reason = "normal cells that look like the clone"

@@ -47,7 +47,6 @@ class Verdict:
     part_of: int | None = None
     stray: bool = False
     identity: bool = True
-    grown: bool = False
 
 
 def judge_clusters(
@@ -63,10 +62,7 @@ def judge_clusters(
     for _ in range(3):
         verdicts = _judge_round(mixture, blocks, view, spec, suspects, reference, normal)
         suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
-        reference = np.array([
-            v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
-            for v, f in zip(verdicts, mixture.fixed, strict=True)
-        ])  # fmt: skip
+        reference = _reference(mixture, verdicts)
         normal = _own_kappa(mixture, blocks, reference)
         ratio = normal[0] / sum(normal)
         mixture = replace(mixture, kappa=np.full(mixture.n_components, ratio)).fit(blocks, 3)
@@ -81,13 +77,18 @@ def judge_rest(mixture, blocks, left, view, spec, normal, verdicts) -> tuple[Mix
     """
     blocks = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
     suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
-    reference = np.array([
-        v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
-        for v, f in zip(verdicts, mixture.fixed, strict=True)
-    ])  # fmt: skip
+    reference = _reference(mixture, verdicts)
     own = sum(mixture.shares(t, b).T @ b.weight for t, b in enumerate(blocks))
     mixture = replace(mixture, weight=np.repeat(own[None] / own.sum(), len(blocks), axis=0))
     return mixture, _judge_round(mixture, blocks, view, spec, suspects, reference, normal, left=left)
+
+
+def _reference(mixture: Mixture, verdicts: Sequence[Verdict]) -> np.ndarray:
+    """Components of normal plasma cells that others are measured against, bool (n_components,)."""
+    return np.array([
+        v.call == "normal" and not f and sum(a.aberrant for a in v.antigens) <= 1
+        for v, f in zip(verdicts, mixture.fixed, strict=True)
+    ])  # fmt: skip
 
 
 def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, left=None) -> list[Verdict]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 
-__all__ = ["MIN_GAIN", "Block", "Mixture", "join_components", "log_sum"]
+__all__ = ["MIN_GAIN", "Block", "Mixture", "append_component", "join_components", "log_sum"]
 
 # Prior SD of a component in units of the main population's own SD, and its worth in events per marker.
 PRIOR_SD = 1.0
@@ -193,7 +193,7 @@ def join_components(mixture: Mixture, others: Mixture) -> Mixture:
 
 
 def append_component(mixture: Mixture, other: Mixture) -> Mixture:
-    """Both sets of components, each with the weights that it has."""
+    """Both sets of components, each with the weights that it has: the room for the second is there already."""
     room = 1.0 - other.weight.sum(axis=1, keepdims=True)
     return join_components(replace(mixture, weight=mixture.weight / room), other)
 
