@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cytomrd.mrd.chain_scan import chain_centres
 from cytomrd.mrd.clones import join_subclones, number_clones, separate_clones
 from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
@@ -22,7 +23,7 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_rati
 from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
-from cytomrd.mrd.region_search import beside_large, find_by_region, starts_of
+from cytomrd.mrd.region_search import beside_large, doubt_unconfirmed, error_of_expected, find_by_region, starts_of
 from cytomrd.mrd.rule import MIN_CLUSTER
 from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
@@ -30,7 +31,7 @@ from cytomrd.panel import MrdSpec
 
 __all__ = ["CloneCalls", "ClusterSummary", "JudgedCells", "TubeCells", "call_clones", "count_clones", "judge_cells"]
 
-# Events with a smaller probability of belonging do not add to a count.
+# Events of a component with a smaller probability of belonging do not add to a count; those of a region all do.
 MIN_SHARE = 0.10
 CHUNK = 65_536
 
@@ -194,11 +195,15 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     mixture = fit_clusters(blocks, aberrant, places, random_state=random_state)
     mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
     beside = beside_large(mixture, verdicts, blocks)
-    clones = find_by_region(starts_of(mixture, verdicts, blocks, places, view), beside, normal, spec)
+    by_chain = chain_centres(blocks, aberrant, normal[0] / sum(normal))
+    starts = starts_of(mixture, verdicts, blocks, [p.centre for p in places], by_chain, view)
+    error = error_of_expected(starts, beside, normal)
+    clones = find_by_region(starts, beside, normal, spec, expected_sd=error)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:
         mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
-    rest = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
+    doubt_unconfirmed(mixture, verdicts, _thinned(beside, left), normal, expected_sd=error)
+    rest = _thinned(blocks, left)
     join_subclones(mixture, verdicts, rest)
     mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))
     for clone in clones:
@@ -206,6 +211,10 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
         verdicts.append(verdict_of(clone, view, spec))
     number_clones(mixture, verdicts, blocks)
     return JudgedCells(view, spec, mixture, tuple(verdicts), tuple(clones))
+
+
+def _thinned(blocks: Sequence[Block], left: Sequence[np.ndarray]) -> list[Block]:
+    return [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
 
 
 def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:
@@ -239,19 +248,22 @@ def _assign(judged: JudgedCells, verdicts: Sequence[Verdict]) -> tuple[tuple[np.
     numbers = [*sorted({v.clone for v in verdicts if v.clone > 0}), -1]
     members = np.array([[v.clone == number for v in verdicts] for number in numbers]).T.astype(float)
     labels, counts, unsure = [], np.zeros((len(view.x), mixture.n_components)), 0.0
+    n_rest = mixture.n_components - len(judged.clones)
     for tube, (x, cols, chains, finite) in enumerate(zip(view.x, view.columns, view.chains, view.finite, strict=True)):
-        probability = np.zeros((len(x), len(numbers)))
+        probability, by_region = np.zeros((len(x), len(numbers))), np.zeros((len(x), len(numbers)), dtype=bool)
         for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
             part = Block(x[rows], cols, np.ones(len(x[rows])), None if chains is None else chains[rows])
             share = judged.shares(tube, part)
             counts[tube] += share.sum(axis=0)
             probability[rows] = share @ members
+            by_region[rows] = share[:, n_rest:] @ members[n_rest:] > 0
             clonal = probability[rows, :-1].sum(axis=1)
             unsure += float((clonal * (1.0 - clonal)).sum())
         found = np.zeros(len(x), dtype=np.int64)
         for j, number in enumerate(numbers):
-            p = np.where((probability[:, j] >= MIN_SHARE) & (found == 0), probability[:, j], 0.0)
+            adds = (probability[:, j] >= MIN_SHARE) | by_region[:, j]
+            p = np.where(adds & (found == 0), probability[:, j], 0.0)
             order = np.argsort(-p, kind="stable")[: round(float(p.sum()))]
             found[order] = number
         full = np.zeros(len(finite), dtype=np.int64)

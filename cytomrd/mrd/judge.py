@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, normal_kappa, restriction
-from cytomrd.mrd.mixture import Block, Mixture
+from cytomrd.mrd.mixture import Block, Mixture, usual_evaluable
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, score_antigen
 from cytomrd.mrd.rarity import expected_together, inside_box
 from cytomrd.mrd.rule import Facts, judge_cluster
@@ -97,6 +97,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, le
     shares = [mixture.shares(t, b, light=False) for t, b in enumerate(blocks)]
     n = np.array([b.weight @ s for b, s in zip(blocks, shares, strict=True)])
     levels = _normal_levels(mixture, n.sum(axis=0) * reference, view)
+    usual = usual_evaluable(blocks)
 
     def facts(members: list[int], antigens) -> Facts:
         own = [s[:, members].sum(axis=1) * part for s, part in zip(shares, left, strict=True)]
@@ -111,6 +112,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, le
             n_aberrant=n_aberrant,
             light=_test_light_chains(blocks, own, normal, spec, prior),
             evaluable=float(parts @ mixture.evaluable[members]),
+            usual_evaluable=usual,
             spread=max(float(np.sqrt(np.diag(mixture.cov[k]).mean())) for k in members),
             scatter=bool(mixture.fixed[members].any()),
             reproduced=_reproduced(counts, np.array([b.total for b in blocks])),

@@ -16,7 +16,7 @@ import numpy as np
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 
-__all__ = ["MIN_GAIN", "Block", "Mixture", "append_component", "join_components", "log_sum"]
+__all__ = ["MIN_GAIN", "Block", "Mixture", "append_component", "join_components", "log_sum", "usual_evaluable"]
 
 # Prior SD of a component in units of the main population's own SD, and its worth in events per marker.
 PRIOR_SD = 1.0
@@ -26,6 +26,8 @@ TUBE_SHIFT_SD = 0.6
 # One more component must raise the log likelihood by this much. Its share, its means and its variances alone, found at
 # the best of many places, gain 15 to 20 where there is nothing: every clump of a wide population would be a cluster.
 MIN_GAIN = 25.0
+# No sample has a smaller or larger part of plasma cells with one clear light chain.
+EVALUABLE_RANGE = (0.65, 0.92)
 _LOG_2PI = float(np.log(2.0 * np.pi))
 
 
@@ -176,6 +178,13 @@ def evaluable_fractions(blocks: Sequence[Block], shares: Sequence[np.ndarray]) -
             clear = clear + r[(block.chains == KAPPA) | (block.chains == LAMBDA)].sum(axis=0)
             total = total + r.sum(axis=0)
     return clear / total
+
+
+def usual_evaluable(blocks: Sequence[Block]) -> float:
+    """Fraction of all plasma cells with one clear light chain."""
+    told = [b for b in blocks if b.chains is not None]
+    clear = sum(float(b.weight[(b.chains == KAPPA) | (b.chains == LAMBDA)].sum()) for b in told)
+    return float(np.clip(clear / max(sum(b.total for b in told), 1e-9), *EVALUABLE_RANGE))
 
 
 def join_components(mixture: Mixture, others: Mixture) -> Mixture:

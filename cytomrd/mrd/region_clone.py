@@ -28,10 +28,14 @@ PRIOR_SD, PRIOR_EVENTS, CLEAR = 1.2, 6.0, 0.93
 
 @dataclass(frozen=True)
 class Start:
-    """Where to look: centre (n_tubes, n_markers) in standard units, and the antigens' scores there."""
+    """Where to look: centre (n_tubes, n_markers) in standard units, and the antigens' scores there.
+
+    ``tried`` is the number of places among which it was chosen by its light chains.
+    """
 
     centre: np.ndarray
     antigens: tuple[AntigenScore, ...]
+    tried: int = 1
 
     @property
     def n_aberrant(self) -> int:

@@ -11,39 +11,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from cytomrd.mrd.evidence import EXPECTED_SD, TubeCount, weigh_region
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
-from cytomrd.mrd.mixture import Block, Mixture
+from cytomrd.mrd.mixture import Block, Mixture, usual_evaluable
 from cytomrd.mrd.phenotype import NormalLevel, score_antigen
 from cytomrd.mrd.region_clone import RegionClone, Start, Weighed, share_of_clone
-from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
+from cytomrd.mrd.regions import FAR_SD, SHARPER, WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import (
     MIN_CLUSTER,
     MIN_EVALUABLE,
     UNSEEN_CHAINS,
     RegionFacts,
+    has_chains,
     is_clone,
     may_decide,
     region_posterior,
 )  # fmt: skip
-from cytomrd.mrd.scan import Place
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = ["beside_large", "find_by_region", "starts_of"]
+__all__ = ["beside_large", "doubt_unconfirmed", "error_of_expected", "find_by_region", "starts_of"]
 
 # Aberrant antigens and events of a component from which a clone is looked for; a larger one is judged as it is.
 MIN_ABERRANT, MIN_START, MAX_START, MAX_CLONES = 2, 3.0, 400.0, 8
 # What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
-SHELL, STRAYS = (0.1, 2.0), (0.01, 0.3)
+SHELL, STRAYS = (0.1, 2.0), (0.33, 3.0)
+# Part of a clone that strays on an antigen that just departs and on one that does by far, and the SDs between.
+STRAY_NEAR, STRAY_FAR, STRAY_SD = 0.10, 0.025, 1.0
 N_SETTLE = 3
+# The region of a component that is called clonal has this much evidence at least.
+CONFIRMED = 0.5
 # A region is made sharper where it has this much evidence, and as long as that adds so much.
 PROMISING, WORTH = 0.0, 1.0
-# Cells of which surely fewer have a clear light chain than plasma cells have are no plasma cells.
-EVALUABLE_RANGE, NOT_EVALUABLE_P = (0.65, 0.92), 0.02
 # Prior worth in tubes of the usual error of what is expected; share of the way to one light chain that is suspicious.
 EXPECTED_WORTH, EXPECTED_FOLD, RESTRICTED = 8.0, 1.5, 0.4
 # The main population in standard units.
@@ -72,7 +73,7 @@ class _Cells:
     evaluable: float
 
 
-def _expected_sd(starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float]) -> float:
+def error_of_expected(starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float]) -> float:
     """Log SD of the normal cells that there are around those expected, by regions that do not look restricted.
 
     How well single antigens and their pairs predict a pattern depends on the donor: where normal cells mature along one
@@ -80,6 +81,8 @@ def _expected_sd(starts: Sequence[Start], blocks: Sequence[Block], normal: tuple
     """
     total, n = EXPECTED_SD**2 * EXPECTED_WORTH, EXPECTED_WORTH
     for start in starts:
+        if start.tried > 1:
+            continue
         counts, there = measure_region(Region(start.centre, WIDTHS[1]), blocks, normal)
         k, lam = (sum(c.chains[i] for c in counts if c.chains is not None) for i in (0, 1))
         kappa = there[0] / sum(there)
@@ -93,7 +96,12 @@ def _expected_sd(starts: Sequence[Start], blocks: Sequence[Block], normal: tuple
 
 
 def find_by_region(
-    starts: Sequence[Start], blocks: Sequence[Block], normal: tuple[float, float], spec: MrdSpec
+    starts: Sequence[Start],
+    blocks: Sequence[Block],
+    normal: tuple[float, float],
+    spec: MrdSpec,
+    *,
+    expected_sd: float = EXPECTED_SD,
 ) -> list[RegionClone]:
     """Find clones one after the other, the most evident first, each among what those before left.
 
@@ -107,11 +115,13 @@ def find_by_region(
         Beta parameters of kappa among normal plasma cells.
     spec
         For the posterior asked for.
+    expected_sd
+        From :func:`error_of_expected`.
     """
     clones: list[RegionClone] = []
     if not any(b.chains is not None and b.total > 0 for b in blocks):
         return clones
-    cells = _Cells(list(blocks), normal, _expected_sd(starts, blocks, normal), _evaluable(blocks))
+    cells = _Cells(list(blocks), normal, expected_sd, usual_evaluable(blocks))
     while len(clones) < MAX_CLONES:
         found = [g for g in (_at(start, cells, spec) for start in starts) if g is not None]
         if not found:
@@ -123,6 +133,31 @@ def find_by_region(
             for t, b in enumerate(cells.blocks)
         ]
     return clones
+
+
+def doubt_unconfirmed(
+    mixture: Mixture,
+    verdicts: Sequence[Verdict],
+    blocks: Sequence[Block],
+    normal: tuple[float, float],
+    *,
+    expected_sd: float = EXPECTED_SD,
+) -> None:
+    """Make small clonal components indeterminate whose region holds what it holds of normal cells anywhere.
+
+    The mixture may part normal cells of one look by what their light chain's light leaves on other markers: each part
+    is then of one light chain. Their region has both. ``blocks`` are without the cells of clones that regions showed
+    and of large ones.
+    """
+    if not any(b.chains is not None and b.total > 0 for b in blocks):
+        return
+    size = mixture.weight[0] * sum(b.total for b in blocks)
+    for k, verdict in enumerate(verdicts):
+        if verdict.call != "clonal" or size[k] > MAX_START:
+            continue
+        measured = (measure_region(Region(mixture.mean[k] + mixture.shift[:, k], w), blocks, normal) for w in WIDTHS)
+        if max(weigh_region(*m, expected_sd=expected_sd).log_odds for m in measured) < CONFIRMED:
+            verdict.call, verdict.reason = "indeterminate", f"{verdict.reason}, but as many normal cells look like it"
 
 
 def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
@@ -140,7 +175,7 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
         return None
     if best.log_odds > PROMISING:
         best = _sharpened(best, cells)
-    posterior = region_posterior(start.n_aberrant, best.log_odds)
+    posterior = region_posterior(start.n_aberrant, best.log_odds - np.log(start.tried))
     chains = _chains_of(best.region, cells.blocks)
     facts = RegionFacts(
         n_aberrant=start.n_aberrant,
@@ -183,31 +218,34 @@ def _sharpened(best: Weighed, cells: _Cells) -> Weighed:
 
 def _with_neighbours(clone: RegionClone, cells: _Cells) -> RegionClone:
     """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
-    core = clone.parts[0]
+    core, parts = clone.parts[0], list(clone.parts)
     # Where normal cells are badly predicted, what lies around a clone is theirs as likely.
-    size, parts = float(np.mean(core.evidence.n_clone)) * EXPECTED_SD / cells.expected_sd, list(clone.parts)
+    known = EXPECTED_SD / cells.expected_sd
+    size = float(np.mean(core.evidence.n_clone))
     for region in core.region.neighbours():
-        low, high = STRAYS if region.around is None else SHELL
+        part = np.array(STRAYS) * _straying(core.region, region.but_for) if region.around is None else np.array(SHELL)
         counts, there = measure_region(region, cells.blocks, cells.normal)
         evidence = weigh_region(
-            counts, there, expected_sd=cells.expected_sd, sizes=(low * size, high * size), chain=core.evidence.chain
+            counts, there, expected_sd=cells.expected_sd, sizes=tuple(part * size * known), chain=core.evidence.chain
         )
         parts.append(Weighed(region, evidence, there, sum(c.n for c in counts)))
+        if region.around is not None:
+            size += float(np.mean(evidence.n_clone))
     return replace(clone, parts=tuple(parts))
 
 
+def _straying(region: Region, marker: int) -> float:
+    """Part of a clone that does not depart on a marker: the less, the farther out its centre is."""
+    beyond = float(np.abs(region.centre.mean(axis=0)[marker])) - FAR_SD
+    return max(STRAY_NEAR * float(np.exp(-beyond / STRAY_SD)), STRAY_FAR)
+
+
 def _is_told(counts: Sequence[TubeCount], evaluable: float) -> bool:
-    """Whether as many events have one clear light chain as plasma cells have, or not surely fewer."""
-    clear = round(sum(sum(c.chains) for c in counts if c.chains is not None))
-    n = round(sum(c.n for c in counts if c.chains is not None))
-    return clear >= UNSEEN_CHAINS and bool(stats.binom.cdf(clear, n, evaluable) >= NOT_EVALUABLE_P)
-
-
-def _evaluable(blocks: Sequence[Block]) -> float:
-    """Part of all plasma cells with one clear light chain."""
-    told = [b for b in blocks if b.chains is not None]
-    clear = sum(float(b.weight[(b.chains == KAPPA) | (b.chains == LAMBDA)].sum()) for b in told)
-    return float(np.clip(clear / sum(b.total for b in told), *EVALUABLE_RANGE))
+    """Whether its events have light chains as plasma cells have, and enough of them."""
+    clear = sum(sum(c.chains) for c in counts if c.chains is not None)
+    return round(clear) >= UNSEEN_CHAINS and has_chains(
+        clear, sum(c.n for c in counts if c.chains is not None), evaluable
+    )
 
 
 def _chains_of(region: Region, blocks: Sequence[Block]) -> np.ndarray:
@@ -239,21 +277,26 @@ def _centre_of(weighed: Weighed, blocks) -> np.ndarray:
 
 
 def starts_of(
-    mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block], places: Sequence[Place], view: StandardView
+    mixture: Mixture,
+    verdicts: Sequence[Verdict],
+    blocks: Sequence[Block],
+    dense: Sequence[np.ndarray],
+    one_chain: Sequence[np.ndarray],
+    view: StandardView,
 ) -> list[Start]:
-    """Components that may be a piece of a clone, and places of the scan."""
+    """Components that may be a piece of a clone, and centres (n_markers,) of the scans by number and by light chain."""
     size = mixture.weight[0] * sum(b.total for b in blocks)
     starts = []
     for k, v in enumerate(verdicts):
         enough = sum(a.aberrant for a in v.antigens) >= MIN_ABERRANT and MIN_START <= size[k] <= MAX_START
         if enough and not mixture.fixed[k] and mixture.evaluable[k] >= MIN_EVALUABLE and v.identity:
             starts.append(Start(mixture.mean[k] + mixture.shift[:, k], v.antigens))
-    for place in places:
-        centre = np.nan_to_num(place.centre)
-        antigens = tuple(
-            score_antigen(a, centre[view.markers.index(m)], view.cuts.get(m), MAIN_POPULATION)
-            for m, a in view.antigens.items()
-        )
-        if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
-            starts.append(Start(np.repeat(centre[None], len(blocks), axis=0), antigens))
+    for centres, tried in ((dense, 1), (one_chain, max(len(one_chain), 1))):
+        for centre in map(np.nan_to_num, centres):
+            antigens = tuple(
+                score_antigen(a, centre[view.markers.index(m)], view.cuts.get(m), MAIN_POPULATION)
+                for m, a in view.antigens.items()
+            )
+            if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
+                starts.append(Start(np.repeat(centre[None], len(blocks), axis=0), antigens, tried))
     return starts

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from cytomrd.mrd.light_chain import Restriction
 from cytomrd.panel import MrdSpec
@@ -22,6 +23,7 @@ __all__ = [
     "UNSEEN_CHAINS",
     "Facts",
     "RegionFacts",
+    "has_chains",
     "is_clone",
     "judge_cluster",
     "may_decide",
@@ -40,6 +42,8 @@ AGREEING_POSTERIOR = 0.98
 SUSPICIOUS_POSTERIOR = {2: 0.95, 3: 0.80}
 # Below this evaluable fraction a cluster has no light chain: not plasma cells, or a clone that makes none.
 MIN_EVALUABLE = 0.65
+# So is a cluster of surely fewer evaluable events than plasma cells have, and of clearly fewer.
+NOT_EVALUABLE_P, FEWER_EVALUABLE = 0.02, 0.15
 # Fewer evaluable events than this in a cluster do not carry a call.
 MIN_CHAINS = 5
 # Fewer evaluable events than this say nothing of a cluster's light chain.
@@ -73,8 +77,8 @@ class Facts:
         Antigens that depart from normal in a way that counts.
     light
         Its light chains; None where no tube stains them.
-    evaluable
-        Fraction of its events with one clear light chain.
+    evaluable, usual_evaluable
+        Fraction of its events with one clear light chain, and of all plasma cells.
     spread, scatter
         Mean SD, in SDs of the main population; whether it is the mixture's component for scattered events.
     reproduced
@@ -93,6 +97,7 @@ class Facts:
     n_aberrant: int
     light: Restriction | None
     evaluable: float
+    usual_evaluable: float
     spread: float
     scatter: bool
     reproduced: bool
@@ -180,7 +185,7 @@ def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tupl
     # The place alone must not carry the call: the light chains must have spoken for it.
     agree = beyond and light.posterior >= max(AGREEING_POSTERIOR, facts.prior)
     # A few events of another tube's cluster do not show that it has no light chain.
-    if light is not None and facts.evaluable < MIN_EVALUABLE and facts.n_stained >= MIN_CHAINS:
+    if light is not None and facts.n_stained >= MIN_CHAINS and not _has_chains(facts):
         if facts.n_aberrant >= 3 and facts.identity and facts.mean_identity > MIN_MEAN_IDENTITY:
             return "indeterminate", f"{count}, but no light chain: other cells, or a clone that makes none"
         return "not_plasma_cells", "no light chain"
@@ -210,6 +215,18 @@ def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tupl
     if not measured and facts.n_aberrant >= 2 and facts.surprise > SURPRISING:
         return "indeterminate", f"{count}, no light chain of {spec.cell}s measured"
     return "normal", f"{count}" + (f"; {_light_words(light)}" if measured else "")
+
+
+def has_chains(clear: float, n: float, usual: float) -> bool:
+    """Whether as many of ``n`` events have one clear light chain as plasma cells have, or not surely fewer."""
+    return bool(stats.binom.cdf(round(clear), round(n), usual) >= NOT_EVALUABLE_P)
+
+
+def _has_chains(facts: Facts) -> bool:
+    if facts.evaluable < MIN_EVALUABLE:
+        return False
+    clearly_fewer = facts.evaluable < facts.usual_evaluable - FEWER_EVALUABLE
+    return not clearly_fewer or has_chains(facts.evaluable * facts.n_stained, facts.n_stained, facts.usual_evaluable)
 
 
 def _beyond_limits(light: Restriction, spec: MrdSpec) -> bool:
