@@ -43,8 +43,8 @@ STRAY_NEAR, STRAY_FAR, STRAY_SD = 0.10, 0.025, 1.0
 N_SETTLE = 3
 # The region of a component that is called clonal has this much evidence at least.
 CONFIRMED = 0.5
-# A region is made sharper where it has this much evidence, and as long as that adds so much.
-PROMISING, WORTH = 0.0, 1.0
+# A region is looked at more closely from this much evidence on.
+PROMISING = 0.0
 # Prior worth in tubes of the usual error of what is expected; share of the way to one light chain that is suspicious.
 EXPECTED_WORTH, EXPECTED_FOLD, RESTRICTED = 8.0, 1.5, 0.4
 # The main population in standard units.
@@ -175,7 +175,7 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
         return None
     if best.log_odds > PROMISING:
         best = _sharpened(best, cells)
-    posterior = region_posterior(start.n_aberrant, best.log_odds - np.log(start.tried))
+    posterior = region_posterior(start.n_aberrant, _fair_odds(best) - np.log(start.tried))
     chains = _chains_of(best.region, cells.blocks)
     facts = RegionFacts(
         n_aberrant=start.n_aberrant,
@@ -206,14 +206,26 @@ def _log_odds(weighed: Weighed | None) -> float:
 
 
 def _sharpened(best: Weighed, cells: _Cells) -> Weighed:
-    """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side."""
-    for marker in np.flatnonzero(best.region.far):
+    """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side.
+
+    Each choice is one of many, and costs what the best of these gains by chance.
+    """
+    far = np.flatnonzero(best.region.far)
+    for marker in far:
         for part in SHARPER:
             others = tuple(s for s in best.region.sharper if s[0] != marker)
             sharper = _weighed(replace(best.region, sharper=(*others, (int(marker), part))), cells)
-            if _log_odds(sharper) > best.log_odds + WORTH:
+            if _fair_odds(sharper) > _fair_odds(best):
                 best = sharper
     return best
+
+
+def _fair_odds(weighed: Weighed | None) -> float:
+    """Log odds less what choosing where the region begins has cost."""
+    if weighed is None:
+        return -np.inf
+    region = weighed.region
+    return weighed.log_odds - len(region.sharper) * float(np.log(len(SHARPER) * max(np.count_nonzero(region.far), 1)))
 
 
 def _with_neighbours(clone: RegionClone, cells: _Cells) -> RegionClone:
