@@ -202,7 +202,7 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:
         mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
-    doubt_unconfirmed(mixture, verdicts, _thinned(beside, left), normal, expected_sd=error)
+    doubt_unconfirmed(mixture, verdicts, _thinned(beside, left), normal, spec, expected_sd=error)
     rest = _thinned(blocks, left)
     join_subclones(mixture, verdicts, rest)
     mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))

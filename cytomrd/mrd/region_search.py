@@ -26,6 +26,7 @@ from cytomrd.mrd.rule import (
     RegionFacts,
     has_chains,
     is_clone,
+    is_many_and_usual,
     may_decide,
     region_posterior,
 )  # fmt: skip
@@ -43,8 +44,8 @@ STRAY_NEAR, STRAY_FAR, STRAY_SD = 0.10, 0.025, 1.0
 N_SETTLE = 3
 # The region of a component that is called clonal has this much evidence at least.
 CONFIRMED = 0.5
-# A region is looked at more closely from this much evidence on.
-PROMISING = 0.0
+# A region is made sharper where it has this much evidence, and as long as that adds so much.
+PROMISING, WORTH = 0.0, 1.0
 # Prior worth in tubes of the usual error of what is expected; share of the way to one light chain that is suspicious.
 EXPECTED_WORTH, EXPECTED_FOLD, RESTRICTED = 8.0, 1.5, 0.4
 # The main population in standard units.
@@ -140,10 +141,11 @@ def doubt_unconfirmed(
     verdicts: Sequence[Verdict],
     blocks: Sequence[Block],
     normal: tuple[float, float],
+    spec: MrdSpec,
     *,
     expected_sd: float = EXPECTED_SD,
 ) -> None:
-    """Make small clonal components indeterminate whose region holds what it holds of normal cells anywhere.
+    """Make small clonal components indeterminate whose region holds nothing but the normal cells expected there.
 
     The mixture may part normal cells of one look by what their light chain's light leaves on other markers: each part
     is then of one light chain. Their region has both. ``blocks`` are without the cells of clones that regions showed
@@ -155,8 +157,14 @@ def doubt_unconfirmed(
     for k, verdict in enumerate(verdicts):
         if verdict.call != "clonal" or size[k] > MAX_START:
             continue
-        measured = (measure_region(Region(mixture.mean[k] + mixture.shift[:, k], w), blocks, normal) for w in WIDTHS)
-        if max(weigh_region(*m, expected_sd=expected_sd).log_odds for m in measured) < CONFIRMED:
+        regions = (Region(mixture.mean[k] + mixture.shift[:, k], width) for width in WIDTHS)
+        best = max(
+            (_with_evidence(region, *measure_region(region, blocks, normal), expected_sd) for region in regions),
+            key=_log_odds,
+        )
+        chains = _chains_of(best.region, blocks)
+        kappa, lam = (float(np.count_nonzero(chains == chain)) for chain in (KAPPA, LAMBDA))
+        if best.log_odds < CONFIRMED and is_many_and_usual(kappa, lam, spec):
             verdict.call, verdict.reason = "indeterminate", f"{verdict.reason}, but as many normal cells look like it"
 
 
@@ -173,9 +181,11 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
         centre = _centre_of(here, cells.blocks)
     if best is None:
         return None
+    as_found = best
     if best.log_odds > PROMISING:
         best = _sharpened(best, cells)
-    posterior = region_posterior(start.n_aberrant, _fair_odds(best) - np.log(start.tried))
+    log_odds = max(_fair_odds(as_found), _fair_odds(best))
+    posterior = region_posterior(start.n_aberrant, log_odds - np.log(start.tried))
     chains = _chains_of(best.region, cells.blocks)
     facts = RegionFacts(
         n_aberrant=start.n_aberrant,
@@ -194,11 +204,17 @@ def _at(start: Start, cells: _Cells, spec: MrdSpec) -> RegionClone | None:
 def _weighed(region: Region, cells: _Cells) -> Weighed | None:
     """A region with its evidence; None where it holds too few cells, or cells without a light chain."""
     counts, there = measure_region(region, cells.blocks, cells.normal)
-    n = sum(c.n for c in counts)
-    if n < MIN_CLUSTER or not _is_told(counts, cells.evaluable):
+    if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, cells.evaluable):
         return None
-    weighed = Weighed(region, weigh_region(counts, there, expected_sd=cells.expected_sd), there, n)
+    weighed = _with_evidence(region, counts, there, cells.expected_sd)
     return weighed if may_decide(weighed.normal_share, cells.expected_sd) else None
+
+
+def _with_evidence(
+    region: Region, counts: Sequence[TubeCount], there: tuple[float, float], expected_sd: float
+) -> Weighed:
+    evidence = weigh_region(counts, there, expected_sd=expected_sd)
+    return Weighed(region, evidence, there, sum(c.n for c in counts))
 
 
 def _log_odds(weighed: Weighed | None) -> float:
@@ -206,24 +222,18 @@ def _log_odds(weighed: Weighed | None) -> float:
 
 
 def _sharpened(best: Weighed, cells: _Cells) -> Weighed:
-    """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side.
-
-    Each choice is one of many, and costs what the best of these gains by chance.
-    """
-    far = np.flatnonzero(best.region.far)
-    for marker in far:
+    """The region begun farther out on each marker where that is more evident: normal cells lie nearer to one side."""
+    for marker in np.flatnonzero(best.region.far):
         for part in SHARPER:
             others = tuple(s for s in best.region.sharper if s[0] != marker)
             sharper = _weighed(replace(best.region, sharper=(*others, (int(marker), part))), cells)
-            if _fair_odds(sharper) > _fair_odds(best):
+            if _log_odds(sharper) > best.log_odds + WORTH:
                 best = sharper
     return best
 
 
-def _fair_odds(weighed: Weighed | None) -> float:
-    """Log odds less what choosing where the region begins has cost."""
-    if weighed is None:
-        return -np.inf
+def _fair_odds(weighed: Weighed) -> float:
+    """Log odds less what the best of as many choices of where to begin gains by chance."""
     region = weighed.region
     return weighed.log_odds - len(region.sharper) * float(np.log(len(SHARPER) * max(np.count_nonzero(region.far), 1)))
 

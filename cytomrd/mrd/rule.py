@@ -25,6 +25,7 @@ __all__ = [
     "RegionFacts",
     "has_chains",
     "is_clone",
+    "is_many_and_usual",
     "judge_cluster",
     "may_decide",
     "region_posterior",
@@ -161,15 +162,17 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     ratio must lie beyond what is normal, as a cluster's must: a little more of one chain is no clone.
     """
     few = facts.n_aberrant < 3
-    low, high = spec.kappa_lambda_normal
-    many = facts.n_kappa + facts.n_lambda >= MANY_CHAINS
-    if (few and facts.normal_share > MOST_NORMAL) or (
-        many and low * facts.n_lambda <= facts.n_kappa <= high * facts.n_lambda
-    ):
+    if (few and facts.normal_share > MOST_NORMAL) or is_many_and_usual(facts.n_kappa, facts.n_lambda, spec):
         return False
     least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
     asked = spec.restriction_posterior if few else AGREEING_POSTERIOR
     return bool(facts.posterior >= asked and facts.light_alone >= least)
+
+
+def is_many_and_usual(n_kappa: float, n_lambda: float, spec: MrdSpec) -> bool:
+    """Whether there are light chains enough for a ratio, and it is one of normal plasma cells."""
+    low, high = spec.kappa_lambda_normal
+    return n_kappa + n_lambda >= MANY_CHAINS and low * n_lambda <= n_kappa <= high * n_lambda
 
 
 def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_clone import Start, left_by
-from cytomrd.mrd.region_search import find_by_region
+from cytomrd.mrd.region_search import error_of_expected, find_by_region
 from cytomrd.mrd.regions import WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import RegionFacts, is_clone
 from cytomrd.panel import MrdSpec
@@ -50,8 +50,12 @@ def start(away=0.0):
     return Start(np.repeat((PLACE * (1.0 + away))[None], 2, axis=0), antigens)
 
 
+def clones_of(starts, blocks):
+    return find_by_region(starts, blocks, NORMAL, MrdSpec(), expected_sd=error_of_expected(starts, blocks, NORMAL))
+
+
 def found(blocks, clonal, starts):
-    clones = find_by_region(starts, blocks, NORMAL, MrdSpec())
+    clones = clones_of(starts, blocks)
     own = [1.0 - left_by(clones, t, b) for t, b in enumerate(blocks)]
     return clones, sum(float(p.sum()) for p in own), sum(float(p[c].sum()) for p, c in zip(own, clonal, strict=True))
 
@@ -76,7 +80,7 @@ def test_cells_that_stray_on_one_marker_are_counted():
 def test_polyclonal_cells_of_the_same_look_are_no_clone():
     for seed in range(8):
         blocks, _ = marrow(seed, 0, n_alike=15)
-        assert not find_by_region([start()], blocks, NORMAL, MrdSpec())
+        assert not clones_of([start()], blocks)
 
 
 def test_normal_cells_beside_a_clone_are_left_out_by_their_light_chain():
@@ -130,7 +134,7 @@ def test_shells_and_strays_do_not_overlap():
 
 def test_same_events_same_clones():
     blocks, _ = marrow(8, 15)
-    first, second = (find_by_region([start(), start(0.3)], blocks, NORMAL, MrdSpec()) for _ in range(2))
+    first, second = (clones_of([start(), start(0.3)], blocks) for _ in range(2))
     assert [c.posterior for c in first] == [c.posterior for c in second]
 
 
