@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
-from cytomrd.mrd.mixture import Block
+from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_clone import Start, left_by
-from cytomrd.mrd.region_search import error_of_expected, find_by_region
+from cytomrd.mrd.region_search import doubt_unconfirmed, error_of_expected, find_by_region
 from cytomrd.mrd.regions import WIDTHS, Region, measure_region
-from cytomrd.mrd.rule import RegionFacts, is_clone
+from cytomrd.mrd.rule import RegionFacts, has_chains, is_clone
 from cytomrd.panel import MrdSpec
 
 NORMAL = (54.0, 36.0)
@@ -136,6 +137,47 @@ def test_same_events_same_clones():
     blocks, _ = marrow(8, 15)
     first, second = (clones_of([start(), start(0.3)], blocks) for _ in range(2))
     assert [c.posterior for c in first] == [c.posterior for c in second]
+
+
+def component_at(place, n, blocks):
+    """A mixture of one round component of ``n`` cells in all tubes."""
+    d, share = len(place), n / sum(b.total for b in blocks)
+    return Mixture(
+        weight=np.full((2, 1), share), mean=place[None], cov=np.eye(d)[None], shift=np.zeros((2, 1, d)),
+        kappa=np.array([0.6]), evaluable=np.array([0.9]), fixed=np.zeros(1, dtype=bool),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "n_clonal, n_alike, size, call",
+    [
+        # Normal cells of one look, and a component of one light chain among them.
+        (0, 100, 40, "indeterminate"),
+        # The look is the clone's; a component too large to be a piece of normal cells; too few cells for a ratio.
+        (30, 0, 60, "clonal"),
+        (0, 100, 500, "clonal"),
+        (0, 15, 30, "clonal"),
+    ],
+)
+def test_a_component_whose_region_is_normal_cells_is_doubted(n_clonal, n_alike, size, call):
+    rng = np.random.default_rng(7)
+    blocks, _ = marrow(7, n_clonal, n_alike=n_alike)
+    # Normal cells of that look are expected, since their antigens go together on all markers but two.
+    for b in blocks:
+        rows = rng.choice(800, 400, replace=False)
+        b.x[rows[:200], 1:4] = -6.0 + rng.standard_normal((200, 3))
+        b.x[rows[200:], 0] = 6.0 + rng.standard_normal(200)
+    verdicts = [Verdict("clonal", "three aberrancies", (), None)]
+    doubt_unconfirmed(component_at(PLACE, size, blocks), verdicts, blocks, NORMAL, MrdSpec())
+    assert verdicts[0].call == call
+    assert ("normal cells look like it" in verdicts[0].reason) is (call == "indeterminate")
+
+
+@pytest.mark.parametrize(
+    "clear, n, told", [(18, 20, True), (15, 20, True), (10, 20, False), (18, 28, False), (3, 3, True)]
+)
+def test_cells_of_which_surely_fewer_have_a_light_chain_are_no_plasma_cells(clear, n, told):
+    assert has_chains(clear, n, 0.9) is told
 
 
 @pytest.mark.parametrize(
