@@ -22,8 +22,10 @@ from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
-from cytomrd.mrd.region_search import beside_large, doubt_unconfirmed, error_of_expected, find_by_region, starts_of
+from cytomrd.mrd.region_search import beside_large, doubt_unconfirmed, find_by_region
+from cytomrd.mrd.region_starts import starts_of
 from cytomrd.mrd.rule import MIN_CLUSTER
 from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
@@ -197,13 +199,13 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     beside = beside_large(mixture, verdicts, blocks)
     by_chain = chain_centres(blocks, aberrant, normal[0] / sum(normal))
     starts = starts_of(mixture, verdicts, blocks, [p.centre for p in places], by_chain, view)
-    error = error_of_expected(starts, beside, normal)
-    clones = find_by_region(starts, beside, normal, spec, expected_sd=error)
+    cells = Cells.measured(beside, normal, starts)
+    clones = find_by_region(starts, cells, spec)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:
         mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
-    doubt_unconfirmed(mixture, verdicts, _thinned(beside, left), normal, spec, expected_sd=error)
-    rest = _thinned(blocks, left)
+    doubt_unconfirmed(mixture, verdicts, cells.without(left), spec)
+    rest = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
     join_subclones(mixture, verdicts, rest)
     mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))
     for clone in clones:
@@ -211,10 +213,6 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
         verdicts.append(verdict_of(clone, view, spec))
     number_clones(mixture, verdicts, blocks)
     return JudgedCells(view, spec, mixture, tuple(verdicts), tuple(clones))
-
-
-def _thinned(blocks: Sequence[Block], left: Sequence[np.ndarray]) -> list[Block]:
-    return [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
 
 
 def count_clones(judged: JudgedCells, verdicts: Sequence[Verdict] | None = None) -> CloneCalls:

@@ -9,8 +9,9 @@ from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Start, left_by
-from cytomrd.mrd.region_search import doubt_unconfirmed, error_of_expected, find_by_region
+from cytomrd.mrd.region_search import doubt_unconfirmed, find_by_region
 from cytomrd.mrd.regions import WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import RegionFacts, has_chains, is_clone
 from cytomrd.panel import MrdSpec
@@ -52,7 +53,7 @@ def start(away=0.0):
 
 
 def clones_of(starts, blocks):
-    return find_by_region(starts, blocks, NORMAL, MrdSpec(), expected_sd=error_of_expected(starts, blocks, NORMAL))
+    return find_by_region(starts, Cells.measured(blocks, NORMAL, starts), MrdSpec())
 
 
 def found(blocks, clonal, starts):
@@ -105,9 +106,9 @@ def test_both_light_chains_and_the_order_of_starts():
 def test_no_light_chains_no_regions():
     blocks, _ = marrow(5, 20)
     blind = [Block(b.x, b.columns, b.weight, None) for b in blocks]
-    assert find_by_region([start()], blind, NORMAL, MrdSpec()) == []
+    assert clones_of([start()], blind) == []
     empty = [blocks[0], Block(blocks[1].x[:0], blocks[1].columns, np.zeros(0), blocks[1].chains[:0])]
-    assert find_by_region([start()], empty, NORMAL, MrdSpec()) == []
+    assert clones_of([start()], empty) == []
 
 
 def test_normal_cells_far_out_on_a_marker_that_one_light_chain_widens():
@@ -168,7 +169,7 @@ def test_a_component_whose_region_is_normal_cells_is_doubted(n_clonal, n_alike, 
         b.x[rows[:200], 1:4] = -6.0 + rng.standard_normal((200, 3))
         b.x[rows[200:], 0] = 6.0 + rng.standard_normal(200)
     verdicts = [Verdict("clonal", "three aberrancies", (), None)]
-    doubt_unconfirmed(component_at(PLACE, size, blocks), verdicts, blocks, NORMAL, MrdSpec())
+    doubt_unconfirmed(component_at(PLACE, size, blocks), verdicts, Cells.measured(blocks, NORMAL, []), MrdSpec())
     assert verdicts[0].call == call
     assert ("normal cells look like it" in verdicts[0].reason) is (call == "indeterminate")
 
