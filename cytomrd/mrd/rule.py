@@ -158,11 +158,14 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     """The rule for a region: two aberrancies and the panel's posterior, or three and a little less, and light chains
     that do not speak against it.
 
-    The worse normal cells are predicted, the more light chains must say by themselves; where there are many, their
-    ratio must lie beyond what is normal, as a cluster's must: a little more of one chain is no clone.
+    Two aberrancies need restriction, and a few cells of one light chain show none. The worse normal cells are
+    predicted, the more light chains must say by themselves; where there are many, their ratio must lie beyond what is
+    normal, as a cluster's must: a little more of one chain is no clone.
     """
-    few = facts.n_aberrant < 3
-    if (few and facts.normal_share > MOST_NORMAL) or is_many_and_usual(facts.n_kappa, facts.n_lambda, spec):
+    few, n_chains = facts.n_aberrant < 3, facts.n_kappa + facts.n_lambda
+    if few and (facts.normal_share > MOST_NORMAL or n_chains < MIN_CHAINS):
+        return False
+    if is_many_and_usual(facts.n_kappa, facts.n_lambda, spec):
         return False
     least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
     asked = spec.restriction_posterior if few else AGREEING_POSTERIOR

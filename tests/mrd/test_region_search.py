@@ -189,6 +189,8 @@ def test_cells_of_which_surely_fewer_have_a_light_chain_are_no_plasma_cells(clea
         ({"light_alone": 0.3}, False),
         ({"n_aberrant": 2}, False),
         ({"n_aberrant": 2, "posterior": 0.991}, True),
+        ({"n_aberrant": 2, "posterior": 0.991, "n_kappa": 4, "n_lambda": 0}, False),
+        ({"n_kappa": 4, "n_lambda": 0}, True),
         ({"n_aberrant": 2, "posterior": 0.991, "normal_share": 0.4}, False),
         ({"normal_share": 0.4}, True),
         ({"expected_sd": 1.0}, False),
