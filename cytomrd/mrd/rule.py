@@ -160,7 +160,8 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
 
     Two aberrancies need restriction, and a few cells of one light chain show none. The worse normal cells are
     predicted, the more light chains must say by themselves; where there are many, their ratio must lie beyond what is
-    normal, as a cluster's must: a little more of one chain is no clone.
+    normal, as a cluster's must: a little more of one chain is no clone. So they must where many of its cells are
+    normal: that there are more of these than expected is no clone either.
     """
     few, n_chains = facts.n_aberrant < 3, facts.n_kappa + facts.n_lambda
     if few and (facts.normal_share > MOST_NORMAL or n_chains < MIN_CHAINS):
@@ -168,6 +169,8 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     if is_many_and_usual(facts.n_kappa, facts.n_lambda, spec):
         return False
     least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
+    if facts.normal_share > MOST_NORMAL:
+        least = LIGHT_DECIDES
     asked = spec.restriction_posterior if few else AGREEING_POSTERIOR
     return bool(facts.posterior >= asked and facts.light_alone >= least)
 
