@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
+from cytomrd.mrd.regions import FAR_SD
 
 __all__ = ["chain_centres"]
 
@@ -23,8 +24,8 @@ N_NEAREST, SHARES = (6, 8, 12, 16, 24), np.array([0.5, 0.75, 1.0])
 MAX_CENTRES, MIN_SCORE = 16, 2.5
 # How far out an antigen lies does not matter beyond this many SDs: there it scatters as the instrument does.
 FARTHEST = 6.0
-# From here on a marker departs; so many cells of another tube must show a level of a marker that is not in this one.
-FAR_SD, MIN_SHOWN = 2.5, 3
+# So many cells of another tube must show a level of a marker that is not in this one.
+MIN_SHOWN = 3
 
 
 def chain_centres(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], usual: float) -> list[np.ndarray]:
@@ -43,8 +44,9 @@ def chain_centres(blocks: Sequence[Block], aberrant: Sequence[np.ndarray], usual
     found = []
     for tube, block in enumerate(blocks):
         if block.chains is not None:
+            others = [_beside(block, b) for b in blocks if b is not block and np.isin(b.columns, block.columns).any()]
             for score, centre in _in_tube(block, aberrant[tube], usual):
-                found += [(score, whole) for whole in _completed(centre, d, block, blocks[:tube] + blocks[tube + 1 :])]
+                found += [(score, whole) for whole in _completed(centre, d, block, others)]
     return [centre for _, centre in sorted(found, key=lambda f: -f[0])]
 
 
@@ -79,17 +81,24 @@ def _prevails(n: np.ndarray, of: np.ndarray, usual: float) -> np.ndarray:
     return (n * np.log(p / usual) + (of - n) * np.log((1.0 - p) / (1.0 - usual))).max(axis=-1)
 
 
-def _completed(centre: np.ndarray, d: int, block: Block, others: Sequence[Block]) -> list[np.ndarray]:
+def _beside(block: Block, other: Block) -> tuple[Block, np.ndarray, cKDTree]:
+    """Another tube, the markers that both share, and its cells on these."""
+    shared = np.intersect1d(block.columns, other.columns)
+    at = np.clip(other.x[:, np.searchsorted(other.columns, shared)], -FARTHEST, FARTHEST)
+    return other, shared, cKDTree(at)
+
+
+def _completed(
+    centre: np.ndarray, d: int, block: Block, others: Sequence[tuple[Block, np.ndarray, cKDTree]]
+) -> list[np.ndarray]:
     """The centre with each level that cells of other tubes show, on markers that this one has not."""
     whole = np.zeros(d)
     whole[block.columns] = centre
     levels = {}
-    for other in others:
-        shared = np.intersect1d(block.columns, other.columns)
-        at = np.clip(other.x[:, np.searchsorted(other.columns, shared)], -FARTHEST, FARTHEST)
-        if shared.size == 0 or len(at) < N_NEAREST[-1]:
+    for other, shared, tree in others:
+        if tree.n < N_NEAREST[-1]:
             continue
-        _, nearest = cKDTree(at).query(np.clip(whole[shared], -FARTHEST, FARTHEST), k=N_NEAREST[-1])
+        _, nearest = tree.query(np.clip(whole[shared], -FARTHEST, FARTHEST), k=N_NEAREST[-1])
         for place, column in enumerate(other.columns):
             if column not in block.columns:
                 x = other.x[nearest, place]

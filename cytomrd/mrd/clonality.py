@@ -20,7 +20,7 @@ from cytomrd.mrd.clusters import fit_clusters
 from cytomrd.mrd.escape import escape_flags
 from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
-from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum
+from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum, thinned
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
@@ -205,7 +205,7 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     if clones:
         mixture, verdicts = judge_rest(mixture, blocks, left, view, spec, normal, verdicts)
     doubt_unconfirmed(mixture, verdicts, cells.without(left), spec)
-    rest = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
+    rest = thinned(blocks, left)
     join_subclones(mixture, verdicts, rest)
     mixture, verdicts = separate_clones(mixture, verdicts, rest, normal[0] / sum(normal))
     for clone in clones:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, normal_kappa, restriction
-from cytomrd.mrd.mixture import Block, Mixture, usual_evaluable
+from cytomrd.mrd.mixture import Block, Mixture, thinned, usual_evaluable
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, normal_level, score_antigen
 from cytomrd.mrd.rarity import expected_together, inside_box
 from cytomrd.mrd.rule import Facts, judge_cluster
@@ -75,7 +75,7 @@ def judge_rest(mixture, blocks, left, view, spec, normal, verdicts) -> tuple[Mix
 
     ``left`` is per tube the part of each event that is left, float64 (n_events,).
     """
-    blocks = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
+    blocks = thinned(blocks, left)
     suspects = np.array([v.call in ("clonal", "indeterminate") for v in verdicts])
     reference = _reference(mixture, verdicts)
     own = sum(mixture.shares(t, b).T @ b.weight for t, b in enumerate(blocks))

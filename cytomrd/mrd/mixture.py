@@ -16,7 +16,16 @@ import numpy as np
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 
-__all__ = ["MIN_GAIN", "Block", "Mixture", "append_component", "join_components", "log_sum", "usual_evaluable"]
+__all__ = [
+    "MIN_GAIN",
+    "Block",
+    "Mixture",
+    "append_component",
+    "join_components",
+    "log_sum",
+    "thinned",
+    "usual_evaluable",
+]
 
 # Prior SD of a component in units of the main population's own SD, and its worth in events per marker.
 PRIOR_SD = 1.0
@@ -185,6 +194,11 @@ def usual_evaluable(blocks: Sequence[Block]) -> float:
     told = [b for b in blocks if b.chains is not None]
     clear = sum(float(b.weight[(b.chains == KAPPA) | (b.chains == LAMBDA)].sum()) for b in told)
     return float(np.clip(clear / max(sum(b.total for b in told), 1e-9), *EVALUABLE_RANGE))
+
+
+def thinned(blocks: Sequence[Block], left: Sequence[np.ndarray]) -> list[Block]:
+    """The blocks with what is ``left`` of each event, float64 (n_events,) per tube."""
+    return [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(blocks, left, strict=True)]
 
 
 def join_components(mixture: Mixture, others: Mixture) -> Mixture:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cytomrd.mrd.evidence import EXPECTED_SD, TubeCount, weigh_region
-from cytomrd.mrd.mixture import Block, usual_evaluable
+from cytomrd.mrd.mixture import Block, thinned, usual_evaluable
 from cytomrd.mrd.region_clone import Start, Weighed
 from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import MIN_CLUSTER, UNSEEN_CHAINS, has_chains, may_decide
@@ -54,12 +54,11 @@ class Cells:
 
     def without(self, left: Sequence[np.ndarray]) -> Cells:
         """What is ``left`` of each event, float64 (n_events,) per tube."""
-        blocks = [Block(b.x, b.columns, b.weight * part, b.chains) for b, part in zip(self.blocks, left, strict=True)]
-        return replace(self, blocks=blocks)
+        return replace(self, blocks=thinned(self.blocks, left))
 
-    def weigh(self, region: Region) -> Weighed:
-        """A region with its evidence."""
-        return self._with_evidence(region, *measure_region(region, self.blocks, self.normal))
+    def weigh(self, region: Region, **known) -> Weighed:
+        """A region with its evidence; what is ``known`` of the clone as for :func:`weigh_region`."""
+        return self._with_evidence(region, *measure_region(region, self.blocks, self.normal), **known)
 
     def weigh_for_clone(self, region: Region) -> Weighed | None:
         """A region that a clone may be found by: None where it holds too few cells, or cells without a light chain."""
@@ -69,8 +68,10 @@ class Cells:
         weighed = self._with_evidence(region, counts, there)
         return weighed if may_decide(weighed.normal_share, self.expected_sd) else None
 
-    def _with_evidence(self, region: Region, counts: Sequence[TubeCount], there: tuple[float, float]) -> Weighed:
-        evidence = weigh_region(counts, there, expected_sd=self.expected_sd)
+    def _with_evidence(
+        self, region: Region, counts: Sequence[TubeCount], there: tuple[float, float], **known
+    ) -> Weighed:
+        evidence = weigh_region(counts, there, expected_sd=self.expected_sd, **known)
         return Weighed(region, evidence, there, sum(c.n for c in counts))
 
     def chains_in(self, region: Region) -> np.ndarray:
@@ -81,6 +82,7 @@ class Cells:
 
 
 def log_odds_of(weighed: Weighed | None) -> float:
+    """Log odds of a region, to choose by; the least there are for none."""
     return -np.inf if weighed is None else weighed.log_odds
 
 

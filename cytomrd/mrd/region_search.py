@@ -12,14 +12,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from cytomrd.mrd.evidence import EXPECTED_SD, weigh_region
+from cytomrd.mrd.evidence import EXPECTED_SD
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.region_cells import Cells, fair_odds, log_odds_of, sharpened
 from cytomrd.mrd.region_clone import RegionClone, Start, Weighed, share_of_clone
 from cytomrd.mrd.region_starts import MAX_START
-from cytomrd.mrd.regions import FAR_SD, WIDTHS, Region, measure_region
+from cytomrd.mrd.regions import FAR_SD, WIDTHS, Region
 from cytomrd.mrd.rule import RegionFacts, is_clone, is_many_and_usual, region_posterior
 from cytomrd.panel import MrdSpec
 
@@ -132,13 +132,9 @@ def _with_neighbours(clone: RegionClone, cells: Cells) -> RegionClone:
     size = float(np.mean(core.evidence.n_clone))
     for region in core.region.neighbours():
         part = np.array(STRAYS) * _straying(core.region, region.but_for) if region.around is None else np.array(SHELL)
-        counts, there = measure_region(region, cells.blocks, cells.normal)
-        evidence = weigh_region(
-            counts, there, expected_sd=cells.expected_sd, sizes=tuple(part * size * known), chain=core.evidence.chain
-        )
-        parts.append(Weighed(region, evidence, there, sum(c.n for c in counts)))
+        parts.append(cells.weigh(region, sizes=tuple(part * size * known), chain=core.evidence.chain))
         if region.around is not None:
-            size += float(np.mean(evidence.n_clone))
+            size += float(np.mean(parts[-1].evidence.n_clone))
     return replace(clone, parts=tuple(parts))
 
 
