@@ -42,7 +42,7 @@ from cytomrd.run.mrd_sample import CELL_ROLES
 from cytomrd.run.settings import RunSettings
 from cytomrd.simulate import Donor, Law, SimulatedTube, draw_donor, simulate_marrow_tube
 
-FIRST_SEED = 105_000
+FIRST_SEED = 125_000
 # Of a donor's tube, and of each clone's cells beside it.
 N_EVENTS, STORED_FRACTION, N_CLONAL = 400_000, 0.006, 600
 # Of a marrow drawn from them; the clonal fraction is drawn evenly on the log scale: 20 to 200 events.

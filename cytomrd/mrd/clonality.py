@@ -24,8 +24,8 @@ from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum, thinn
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
-from cytomrd.mrd.region_search import beside_large, doubt_unconfirmed, find_by_region
-from cytomrd.mrd.region_starts import starts_of
+from cytomrd.mrd.region_search import doubt_unconfirmed, find_by_region, set_aside
+from cytomrd.mrd.region_starts import starts_of, with_settled
 from cytomrd.mrd.rule import MIN_CLUSTER
 from cytomrd.mrd.scan import scan_places
 from cytomrd.mrd.standard import StandardView, TubeCells, check_tubes, fitting_sample, standardise
@@ -196,10 +196,10 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     places = scan_places(blocks, aberrant)
     mixture = fit_clusters(blocks, aberrant, places, random_state=random_state)
     mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
-    beside = beside_large(mixture, verdicts, blocks)
     by_chain = chain_centres(blocks, aberrant, normal[0] / sum(normal))
     starts = starts_of(mixture, verdicts, blocks, [p.centre for p in places], by_chain, view)
-    cells = Cells.measured(beside, normal, starts)
+    cells = Cells.measured(blocks, normal, starts, view.floor, set_aside(mixture, verdicts, blocks))
+    starts = with_settled(starts, cells.blocks, normal[0] / sum(normal), view)
     clones = find_by_region(starts, cells, spec)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:

@@ -62,8 +62,6 @@ def weigh_region(
     normal: tuple[float, float],
     *,
     expected_sd: float = EXPECTED_SD,
-    sizes: tuple[float, float] | None = None,
-    chain: str = "",
 ) -> Evidence:
     """Weigh a region's counts.
 
@@ -75,10 +73,6 @@ def weigh_region(
         Beta parameters of kappa among normal plasma cells.
     expected_sd
         Log SD of the normal cells there are around those expected.
-    sizes
-        Fewest and most cells of the clone in a tube of size 1, where they are known better than from the counts.
-    chain
-        Light chain of the clone where it is known.
 
     Examples
     --------
@@ -93,9 +87,8 @@ def weigh_region(
     usual = normal[0] / sum(normal)
     kappa = np.clip(usual + np.sqrt(usual * (1.0 - usual) / (sum(normal) + 1.0)) * KAPPA_Z, 0.02, 0.98)
     without = sum(_without(tube, kappa, expected_sd) for tube in tubes)
-    if sizes is None:
-        sizes = LEAST_CLONE, max(MOST_CLONE, MOST_FOLD * max(t.n / t.size for t in tubes))
-    clone = np.exp(np.linspace(*np.log(sizes), N_CLONE))
+    most = max(MOST_CLONE, MOST_FOLD * max(t.n / t.size for t in tubes))
+    clone = np.exp(np.linspace(*np.log((LEAST_CLONE, most)), N_CLONE))
     by_chain = {
         chain: [_with(tube, clone, purity, kappa, expected_sd) for tube in tubes]
         for chain, purity in (("kappa", CLONE_PURITY_MEAN), ("lambda", 1.0 - CLONE_PURITY_MEAN))
@@ -104,7 +97,7 @@ def weigh_region(
     total = {
         chain: _log_mean(logs[chain]) + np.log(prior) for chain, prior in (("kappa", usual), ("lambda", 1.0 - usual))
     }
-    best = chain or max(total, key=total.get)
+    best = max(total, key=total.get)
     weight = np.exp(logs[best] - logs[best].max())
     weight /= weight.sum()
     n_normal[places] = [float(weight @ mean) for _, mean, _ in by_chain[best]]

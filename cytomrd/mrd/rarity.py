@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["expected_together", "inside_box"]
+__all__ = ["expected_together", "inside_box", "pair_tree"]
 
 # Half the width of the box around a cluster's centre, in the cluster's SDs.
 HALF_WIDTH = 2.0
@@ -45,13 +45,23 @@ def expected_together(inside: np.ndarray, weight: np.ndarray) -> float:
     total = float(weight.sum())
     if total <= 0:
         return 0.0
-    near = inside.astype(float)
-    single = weight @ near + 0.5
-    together = (near * weight[:, None]).T @ near
-    by_chance = np.outer(single, single) / (total + 1.0)
+    single, together, of = _counts(inside, weight)
+    by_chance = np.outer(single, single) / of
     lift = np.log((together + PAIR_PRIOR) / (by_chance + PAIR_PRIOR))
-    log_expected = np.log(total) + np.log(single / (total + 1.0)).sum()
-    return float(np.exp(log_expected + _tree_sum(_association(together, single, total + 1.0), lift)))
+    log_expected = np.log(total) + np.log(single / of).sum()
+    return float(np.exp(log_expected + sum(lift[edge] for edge in _tree(_association(together, single, of)))))
+
+
+def pair_tree(inside: np.ndarray, weight: np.ndarray) -> list[tuple[int, int]]:
+    """The pairs of :func:`expected_together`, each with the smaller marker first."""
+    single, together, total = _counts(inside, weight)
+    return [(min(e), max(e)) for e in _tree(_association(together, single, total))]
+
+
+def _counts(inside: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Events inside on each marker, on each pair, and all."""
+    near = inside.astype(float)
+    return weight @ near + 0.5, (near * weight[:, None]).T @ near, float(weight.sum()) + 1.0
 
 
 def _association(together: np.ndarray, single: np.ndarray, total: float) -> np.ndarray:
@@ -70,14 +80,14 @@ def _association(together: np.ndarray, single: np.ndarray, total: float) -> np.n
     return gain
 
 
-def _tree_sum(strength: np.ndarray, values: np.ndarray) -> float:
-    """Sum of ``values`` over the edges of the maximum spanning tree by ``strength`` (Prim 1957)."""
+def _tree(strength: np.ndarray) -> list[tuple[int, int]]:
+    """Edges of the maximum spanning tree by ``strength`` (Prim 1957)."""
     d = len(strength)
-    joined, total = [0], 0.0
+    joined, edges = [0], []
     while len(joined) < d:
         rest = [j for j in range(d) if j not in joined]
         at = int(np.argmax(strength[np.ix_(joined, rest)]))
         i, j = joined[at // len(rest)], rest[at % len(rest)]
-        total += values[i, j]
+        edges.append((i, j))
         joined.append(j)
-    return float(total)
+    return edges

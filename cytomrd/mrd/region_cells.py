@@ -9,7 +9,7 @@ import numpy as np
 
 from cytomrd.mrd.evidence import EXPECTED_SD, TubeCount, weigh_region
 from cytomrd.mrd.mixture import Block, thinned, usual_evaluable
-from cytomrd.mrd.region_clone import Start, Weighed
+from cytomrd.mrd.region_clone import Aside, Start, Weighed
 from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import MIN_CLUSTER, UNSEEN_CHAINS, has_chains, may_decide
 
@@ -35,17 +35,37 @@ class Cells:
         Log SD of the normal cells that there are in a region around those expected.
     evaluable
         Part of plasma cells with one clear light chain.
+    floor
+        Middle of each marker's negative cells, float64 (n_markers,). No region begins below it: there cells scatter as
+        the light of other stains does, light chains' among them.
+    aside
+        What the blocks are without.
     """
 
     blocks: list[Block]
     normal: tuple[float, float]
     expected_sd: float
     evaluable: float
+    floor: np.ndarray
+    aside: Aside | None = None
 
     @classmethod
-    def measured(cls, blocks: Sequence[Block], normal: tuple[float, float], starts: Sequence[Start]) -> Cells:
-        """With the error of what is expected as the regions of starts show it."""
-        return cls(list(blocks), normal, _error_of_expected(starts, blocks, normal), usual_evaluable(blocks))
+    def measured(
+        cls,
+        blocks: Sequence[Block],
+        normal: tuple[float, float],
+        starts: Sequence[Start],
+        floor: np.ndarray | None = None,
+        aside: Aside | None = None,
+    ) -> Cells:
+        """With the error of what is expected as the regions of starts show it; without a floor where that is None."""
+        if aside is not None:
+            blocks = thinned(blocks, [aside.left(t, b) for t, b in enumerate(blocks)])
+        if floor is None:
+            floor = np.full(1 + max(int(b.columns.max()) for b in blocks), -np.inf)
+        return cls(
+            list(blocks), normal, _error_of_expected(starts, blocks, normal), usual_evaluable(blocks), floor, aside
+        )
 
     @property
     def has_chains(self) -> bool:
@@ -56,9 +76,13 @@ class Cells:
         """What is ``left`` of each event, float64 (n_events,) per tube."""
         return replace(self, blocks=thinned(self.blocks, left))
 
-    def weigh(self, region: Region, **known) -> Weighed:
-        """A region with its evidence; what is ``known`` of the clone as for :func:`weigh_region`."""
-        return self._with_evidence(region, *measure_region(region, self.blocks, self.normal), **known)
+    def region(self, centre: np.ndarray, width: tuple[float, float, float]) -> Region:
+        """The region of a width around a centre (n_tubes, n_markers), no farther out than the floor."""
+        return Region(np.maximum(centre, self.floor), width)
+
+    def weigh(self, region: Region) -> Weighed:
+        """A region with its evidence."""
+        return self._with_evidence(region, *measure_region(region, self.blocks, self.normal))
 
     def weigh_for_clone(self, region: Region) -> Weighed | None:
         """A region that a clone may be found by: None where it holds too few cells, or cells without a light chain."""
@@ -68,10 +92,8 @@ class Cells:
         weighed = self._with_evidence(region, counts, there)
         return weighed if may_decide(weighed.normal_share, self.expected_sd) else None
 
-    def _with_evidence(
-        self, region: Region, counts: Sequence[TubeCount], there: tuple[float, float], **known
-    ) -> Weighed:
-        evidence = weigh_region(counts, there, expected_sd=self.expected_sd, **known)
+    def _with_evidence(self, region: Region, counts: Sequence[TubeCount], there: tuple[float, float]) -> Weighed:
+        evidence = weigh_region(counts, there, expected_sd=self.expected_sd)
         return Weighed(region, evidence, there, sum(c.n for c in counts))
 
     def chains_in(self, region: Region) -> np.ndarray:

@@ -17,10 +17,21 @@ from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restrictio
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.regions import Region
+from cytomrd.mrd.sharing import Shared
 from cytomrd.mrd.standard import StandardView
 from cytomrd.panel import MrdSpec
 
-__all__ = ["RegionClone", "Start", "Weighed", "component_of", "left_by", "share_of_clone", "verdict_of"]
+__all__ = [
+    "Aside",
+    "Found",
+    "RegionClone",
+    "Start",
+    "Weighed",
+    "component_of",
+    "left_by",
+    "share_of_clone",
+    "verdict_of",
+]
 
 # Prior SD of a clone and its worth in events; part of a clone's cells with one clear light chain.
 PRIOR_SD, PRIOR_EVENTS, CLEAR = 1.2, 6.0, 0.93
@@ -64,21 +75,58 @@ class Weighed:
 
 
 @dataclass(frozen=True, eq=False)
-class RegionClone:
-    """A clone: its regions, the innermost first, from where it was found, and the posterior that there is one."""
+class Found:
+    """A region that holds a clone, where it was looked for, and the posterior, of all and of light chains alone."""
 
-    parts: tuple[Weighed, ...]
+    core: Weighed
     start: Start
     posterior: float
+    light_alone: float
+
+
+@dataclass(frozen=True, eq=False)
+class Aside:
+    """Components of a mixture whose cells are no small clone's."""
+
+    mixture: Mixture
+    components: tuple[int, ...]
+
+    def left(self, tube: int, block: Block) -> np.ndarray:
+        """What they leave of each event, float64 (n_events,)."""
+        if not self.components:
+            return np.ones(len(block.x))
+        return 1.0 - self.mixture.shares(tube, block, light=False)[:, list(self.components)].sum(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class RegionClone:
+    """A clone: where it was found, how events are shared between it and normal cells, and what is neither's.
+
+    Without ``shared`` it is its region alone.
+    """
+
+    found: Found
+    shared: Shared | None
+    aside: Aside | None = None
+
+    @property
+    def core(self) -> Weighed:
+        """The region that gave it away."""
+        return self.found.core
 
     def probability(self, tube: int, block: Block) -> np.ndarray:
         """Of each event to be the clone's, float64 (n_events,)."""
-        found = np.zeros(len(block.x))
-        for part in self.parts:
-            rows = np.flatnonzero(part.region.holds(tube, block))
-            chains = None if block.chains is None else block.chains[rows]
-            found[rows] = np.maximum(found[rows], share_of_clone(part.evidence, tube, len(rows), chains))
-        return found
+        found = shares_in(self.core, tube, block) if self.shared is None else self.shared.probability(tube, block)
+        return found if self.aside is None else found * self.aside.left(tube, block)
+
+
+def shares_in(core: Weighed, tube: int, block: Block) -> np.ndarray:
+    """Probability of each event to be a clone's by its region alone, float64 (n_events,)."""
+    rows = np.flatnonzero(core.region.holds(tube, block))
+    chains = None if block.chains is None else block.chains[rows]
+    found = np.zeros(len(block.x))
+    found[rows] = share_of_clone(core.evidence, tube, len(rows), chains)
+    return found
 
 
 def left_by(clones: Sequence[RegionClone], tube: int, block: Block) -> np.ndarray:
@@ -104,8 +152,8 @@ def component_of(clone: RegionClone, mixture: Mixture, blocks: Sequence[Block]) 
     """The clone as one component: its cells' mean and spread."""
     d, total = mixture.mean.shape[1], sum(b.total for b in blocks)
     n, first, second, whole = np.zeros(d), np.zeros(d), np.zeros(d), 0.0
-    middle = clone.start.centre.mean(axis=0)
-    shift = clone.start.centre - middle
+    middle = clone.found.start.centre.mean(axis=0)
+    shift = clone.found.start.centre - middle
     for t, b in enumerate(blocks):
         share, x = clone.probability(t, b) * b.weight, b.x - shift[t, b.columns]
         n[b.columns] += share.sum()
@@ -115,7 +163,7 @@ def component_of(clone: RegionClone, mixture: Mixture, blocks: Sequence[Block]) 
     mean = np.where(n > 0, first / np.maximum(n, 1e-9), middle)
     scatter = np.maximum(second - n * mean**2, 0.0)
     variance = (scatter + PRIOR_EVENTS * PRIOR_SD**2) / (n + PRIOR_EVENTS)
-    pure = CLONE_PURITY_MEAN if clone.parts[0].evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+    pure = CLONE_PURITY_MEAN if clone.core.evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
     return Mixture(
         weight=np.full((len(blocks), 1), whole / total), mean=mean[None], cov=np.diag(variance)[None],
         shift=shift[:, None], kappa=np.array([pure]), evaluable=np.array([CLEAR]),
@@ -125,7 +173,7 @@ def component_of(clone: RegionClone, mixture: Mixture, blocks: Sequence[Block]) 
 
 def verdict_of(clone: RegionClone, view: StandardView, spec: MrdSpec) -> Verdict:
     """The call of a clone's component, in words."""
-    core = clone.parts[0]
+    core = clone.core
     region, evidence = core.region, core.evidence
     chains, share = [], []
     for t, b in enumerate(view.blocks):
@@ -135,11 +183,11 @@ def verdict_of(clone: RegionClone, view: StandardView, spec: MrdSpec) -> Verdict
             share.append(share_of_clone(evidence, t, int(rows.sum()), None))
     chains, share = np.concatenate(chains), np.concatenate(share)
     light = restriction(chains, share, np.full(len(chains), evidence.kappa), normal=core.normal, spec=spec)
-    light = replace(light, posterior=clone.posterior, chain=evidence.chain, by_posterior=True)
-    n_aberrant = clone.start.n_aberrant
+    light = replace(light, posterior=clone.found.posterior, chain=evidence.chain, by_posterior=True)
+    n_aberrant = clone.found.start.n_aberrant
     reason = (
         f"{n_aberrant} aberrancies; {core.n_events:.0f} events where about {sum(evidence.n_normal):.1f} are normal, "
         f"{light.chain} restricted by posterior (kappa {light.n_kappa}, lambda {light.n_lambda}, "
         f"posterior {light.posterior:.3f})"
     )
-    return Verdict("clonal", reason, clone.start.antigens, light)
+    return Verdict("clonal", reason, clone.found.start.antigens, light)

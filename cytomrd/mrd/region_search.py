@@ -2,34 +2,37 @@
 
 A mixture fitted by phenotype breaks a clone of a few dozen cells into pieces and puts normal cells with them. So a
 suspicious cluster only says where to look: its region (:mod:`cytomrd.mrd.regions`) is weighed as a whole
-(:mod:`cytomrd.mrd.evidence`), and what lies around it once a clone is found there.
+(:mod:`cytomrd.mrd.evidence`). A clone found there is counted by its shape (:mod:`cytomrd.mrd.sharing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from cytomrd.mrd.evidence import EXPECTED_SD
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.region_cells import Cells, fair_odds, log_odds_of, sharpened
-from cytomrd.mrd.region_clone import RegionClone, Start, Weighed, share_of_clone
-from cytomrd.mrd.region_starts import MAX_START
-from cytomrd.mrd.regions import FAR_SD, WIDTHS, Region
-from cytomrd.mrd.rule import RegionFacts, is_clone, is_many_and_usual, region_posterior
+from cytomrd.mrd.region_clone import Aside, Found, RegionClone, Start, Weighed, share_of_clone, shares_in
+from cytomrd.mrd.region_starts import MAX_START, MIN_ABERRANT
+from cytomrd.mrd.regions import FAR_SD, WIDTHS
+from cytomrd.mrd.rule import (
+    MIN_CLUSTER,
+    MIN_EVALUABLE,
+    RegionFacts,
+    has_chains,
+    is_clone,
+    is_many_and_usual,
+    region_posterior,
+)
+from cytomrd.mrd.sharing import fit_shape
 from cytomrd.panel import MrdSpec
 
-__all__ = ["beside_large", "doubt_unconfirmed", "find_by_region"]
+__all__ = ["doubt_unconfirmed", "find_by_region", "set_aside"]
 
 MAX_CLONES = 8
-# What lies around a clone's region holds at least and at most this part of the clone: the shell, and cells that stray.
-SHELL, STRAYS = (0.1, 2.0), (0.33, 3.0)
-# Part of a clone that strays on an antigen that just departs and on one that does by far, and the SDs between.
-STRAY_NEAR, STRAY_FAR, STRAY_SD = 0.10, 0.025, 1.0
 N_SETTLE = 3
 # The region of a component that is called clonal has this much evidence at least.
 CONFIRMED = 0.5
@@ -37,16 +40,18 @@ CONFIRMED = 0.5
 PROMISING = 0.0
 
 
-def beside_large(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block]) -> list[Block]:
-    """The blocks without the cells of large clonal components, which need no region to be seen."""
+def set_aside(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block]) -> Aside:
+    """Components without light chains, which are no clone of one, and large clonal ones, which need no region."""
     size = mixture.weight[0] * sum(b.total for b in blocks)
-    large = [k for k, v in enumerate(verdicts) if v.call == "clonal" and size[k] > MAX_START]
-    if not large:
-        return list(blocks)
-    return [
-        Block(b.x, b.columns, b.weight * (1.0 - mixture.shares(t, b, light=False)[:, large].sum(axis=1)), b.chains)
-        for t, b in enumerate(blocks)
+    without = mixture.evaluable < MIN_EVALUABLE
+    aside = [
+        k
+        for k, v in enumerate(verdicts)
+        if v.call == "not_plasma_cells"
+        or (v.call == "indeterminate" and without[k])
+        or (v.call == "clonal" and size[k] > MAX_START)
     ]
+    return Aside(mixture, tuple(aside))
 
 
 def find_by_region(starts: Sequence[Start], cells: Cells, spec: MrdSpec) -> list[RegionClone]:
@@ -63,10 +68,15 @@ def find_by_region(starts: Sequence[Start], cells: Cells, spec: MrdSpec) -> list
     """
     clones: list[RegionClone] = []
     while cells.has_chains and len(clones) < MAX_CLONES:
-        found = [g for g in (_at(start, cells, spec) for start in starts) if g is not None]
+        found = [f for f in (_at(start, cells, spec) for start in starts) if f is not None]
+        found = [f for f in found if not clones or _is_further(f, clones[0], spec)]
         if not found:
             break
-        clone = _with_neighbours(max(found, key=lambda g: g.parts[0].log_odds), cells)
+        best = max(found, key=lambda f: f.core.log_odds)
+        clone = _whole(best, cells)
+        if not (_still_departs(clone) and _is_plasma(clone, cells)):
+            starts = [start for start in starts if start is not best.start]
+            continue
         clones.append(clone)
         cells = cells.without([1.0 - clone.probability(t, b) for t, b in enumerate(cells.blocks)])
     return clones
@@ -83,7 +93,7 @@ def doubt_unconfirmed(mixture: Mixture, verdicts: Sequence[Verdict], cells: Cell
     for k, verdict in enumerate(verdicts):
         if verdict.call != "clonal" or size[k] > MAX_START or not cells.has_chains:
             continue
-        regions = (Region(mixture.mean[k] + mixture.shift[:, k], width) for width in WIDTHS)
+        regions = (cells.region(mixture.mean[k] + mixture.shift[:, k], width) for width in WIDTHS)
         best = max((cells.weigh(region) for region in regions), key=log_odds_of)
         chains = cells.chains_in(best.region)
         kappa, lam = (float(np.count_nonzero(chains == chain)) for chain in (KAPPA, LAMBDA))
@@ -91,11 +101,11 @@ def doubt_unconfirmed(mixture: Mixture, verdicts: Sequence[Verdict], cells: Cell
             verdict.call, verdict.reason = "indeterminate", f"{verdict.reason}, but as many normal cells look like it"
 
 
-def _at(start: Start, cells: Cells, spec: MrdSpec) -> RegionClone | None:
+def _at(start: Start, cells: Cells, spec: MrdSpec) -> Found | None:
     """The clone near a start, if there is one: the region with the most evidence, its centre moved to the clone's."""
     centre, best = start.centre, None
     for _ in range(N_SETTLE):
-        here = max((cells.weigh_for_clone(Region(centre, width)) for width in WIDTHS), key=log_odds_of)
+        here = max((cells.weigh_for_clone(cells.region(centre, width)) for width in WIDTHS), key=log_odds_of)
         if here is None:
             break
         best = max(best, here, key=log_odds_of)
@@ -121,27 +131,41 @@ def _at(start: Start, cells: Cells, spec: MrdSpec) -> RegionClone | None:
     )
     if not is_clone(facts, spec):
         return None
-    return RegionClone((best,), start, posterior)
+    return Found(best, start, posterior, facts.light_alone)
 
 
-def _with_neighbours(clone: RegionClone, cells: Cells) -> RegionClone:
-    """The clone with what lies around its region: the rest of the widest one, and cells that stray on one antigen."""
-    core, parts = clone.parts[0], list(clone.parts)
-    # Where normal cells are badly predicted, what lies around a clone is theirs as likely.
-    known = EXPECTED_SD / cells.expected_sd
-    size = float(np.mean(core.evidence.n_clone))
-    for region in core.region.neighbours():
-        part = np.array(STRAYS) * _straying(core.region, region.but_for) if region.around is None else np.array(SHELL)
-        parts.append(cells.weigh(region, sizes=tuple(part * size * known), chain=core.evidence.chain))
-        if region.around is not None:
-            size += float(np.mean(parts[-1].evidence.n_clone))
-    return replace(clone, parts=tuple(parts))
+def _whole(found: Found, cells: Cells) -> RegionClone:
+    """The clone of a region, with its cells that lie outside of it.
+
+    One that spreads wider than clones do is no more than its region: its shape would take in whatever departs.
+    """
+    core, blocks = found.core, cells.blocks
+    shares = [shares_in(core, t, b) for t, b in enumerate(blocks)]
+    kappa, usual = core.evidence.chain == "kappa", cells.normal[0] / sum(cells.normal)
+    shared = fit_shape(core.region.centre, shares, blocks, cells.floor, kappa=kappa, usual=usual)
+    return RegionClone(found, None if shared.shape.is_scatter else shared, cells.aside)
 
 
-def _straying(region: Region, marker: int) -> float:
-    """Part of a clone that does not depart on a marker: the less, the farther out its centre is."""
-    beyond = float(np.abs(region.centre.mean(axis=0)[marker])) - FAR_SD
-    return max(STRAY_NEAR * float(np.exp(-beyond / STRAY_SD)), STRAY_FAR)
+def _is_further(found: Found, first: RegionClone, spec: MrdSpec) -> bool:
+    """Whether a clone beside the first has its light chain, as subclones have, or one that needs no other evidence."""
+    return found.core.evidence.chain == first.core.evidence.chain or found.light_alone >= spec.restriction_posterior
+
+
+def _still_departs(clone: RegionClone) -> bool:
+    """Whether its shape departs from normal as its region does: else it is the fringe of normal cells."""
+    if clone.shared is None:
+        return True
+    departs = np.abs(clone.shared.shape.centre.mean(axis=0)) > FAR_SD
+    return np.count_nonzero(departs & clone.core.region.far) >= MIN_ABERRANT
+
+
+def _is_plasma(clone: RegionClone, cells: Cells) -> bool:
+    """Whether it has cells enough, and as many of them a clear light chain as of plasma cells, or not surely fewer."""
+    shares = [b.weight * clone.probability(t, b) for t, b in enumerate(cells.blocks)]
+    told = [(share, b.chains) for share, b in zip(shares, cells.blocks, strict=True) if b.chains is not None]
+    clear = sum(float(share[(chains == KAPPA) | (chains == LAMBDA)].sum()) for share, chains in told)
+    n_told = sum(float(share.sum()) for share, _ in told)
+    return sum(share.sum() for share in shares) >= MIN_CLUSTER and has_chains(clear, n_told, cells.evaluable)
 
 
 def _light_alone(weighed: Weighed, chains: np.ndarray, spec: MrdSpec) -> float:

@@ -8,15 +8,19 @@ import numpy as np
 
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.mixture import Block, Mixture
-from cytomrd.mrd.phenotype import NormalLevel, score_antigen
+from cytomrd.mrd.pair_density import PairDensity
+from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
 from cytomrd.mrd.region_clone import Start
 from cytomrd.mrd.rule import MIN_EVALUABLE
+from cytomrd.mrd.sharing import above, settled_centre
 from cytomrd.mrd.standard import StandardView
 
-__all__ = ["MAX_START", "starts_of"]
+__all__ = ["MAX_START", "starts_of", "with_settled"]
 
 # Aberrant antigens and events of a component from which a clone is looked for; a larger one is judged as it is.
 MIN_ABERRANT, MIN_START, MAX_START = 2, 3.0, 400.0
+# Settled places nearer to each other than this on every marker are one.
+SAME_PLACE = 0.5
 # The main population in standard units.
 MAIN_POPULATION = NormalLevel(0.0, 1.0, 100.0)
 
@@ -38,10 +42,30 @@ def starts_of(
             starts.append(Start(mixture.mean[k] + mixture.shift[:, k], v.antigens))
     for centres, tried in ((dense, 1), (one_chain, max(len(one_chain), 1))):
         for centre in map(np.nan_to_num, centres):
-            antigens = tuple(
-                score_antigen(a, centre[view.markers.index(m)], view.cuts.get(m), MAIN_POPULATION)
-                for m, a in view.antigens.items()
-            )
+            antigens = _scores(centre, view)
             if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
                 starts.append(Start(np.repeat(centre[None], len(blocks), axis=0), antigens, tried))
     return starts
+
+
+def with_settled(starts: Sequence[Start], blocks: Sequence[Block], usual: float, view: StandardView) -> list[Start]:
+    """The starts, and where those settle that move to a place of their own."""
+    densities = [PairDensity(above(b, view.floor)) for b in blocks]
+    found, places = list(starts), []
+    for start in starts:
+        centre = settled_centre(start.centre, densities, usual)
+        middle = centre.mean(axis=0)
+        if any(np.abs(middle - place).max() < SAME_PLACE for place in places):
+            continue
+        antigens = _scores(middle, view)
+        if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
+            places.append(middle)
+            found.append(Start(centre, antigens, start.tried))
+    return found
+
+
+def _scores(centre: np.ndarray, view: StandardView) -> tuple[AntigenScore, ...]:
+    return tuple(
+        score_antigen(a, centre[view.markers.index(m)], view.cuts.get(m), MAIN_POPULATION)
+        for m, a in view.antigens.items()
+    )

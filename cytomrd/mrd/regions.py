@@ -8,7 +8,7 @@ the cluster's centre, on every marker where that is far. Light chains take no pa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +23,7 @@ __all__ = ["SHARPER", "WIDTHS", "Region", "measure_region"]
 FAR_SD = 2.5
 # Where a region begins on markers that depart: at this part of the way to its centre, but no farther out than so many
 # SDs; and its half width on the others. The widest first.
-WIDTHS = ((0.4, 2.5, 3.0), (0.5, 4.0, 3.0), (0.7, 20.0, 2.5))
+WIDTHS = ((0.4, 2.5, 3.0), (0.5, 4.0, 3.0), (0.7, 20.0, 2.5), (0.7, 20.0, 2.0), (0.8, 20.0, 2.0))
 MAX_SHARE = 0.95
 # Parts of the way at which a region may begin on one marker.
 SHARPER = (0.85, 1.0)
@@ -42,17 +42,11 @@ class Region:
         One of :data:`WIDTHS`.
     sharper
         Markers on which it begins at another part of the way, and that part.
-    but_for
-        Marker on which its events are nearer to normal than the region's are; None for the region itself.
-    around
-        A region whose events are not counted in this one.
     """
 
     centre: np.ndarray
     width: tuple[float, float, float]
     sharper: tuple[tuple[int, float], ...] = ()
-    but_for: int | None = None
-    around: Region | None = None
 
     @property
     def far(self) -> np.ndarray:
@@ -68,31 +62,11 @@ class Region:
         centre = self.centre[tube, block.columns]
         begins = np.minimum(np.abs(centre) * parts[block.columns], limits[block.columns])
         far = self.far[block.columns]
-        inside = np.where(far, block.x * np.sign(centre) > begins, np.abs(block.x - centre) < half_width)
-        if self.but_for is not None:
-            inside[:, block.columns == self.but_for] ^= True
-        return inside
+        return np.where(far, block.x * np.sign(centre) > begins, np.abs(block.x - centre) < half_width)
 
     def holds(self, tube: int, block: Block) -> np.ndarray:
-        """Bool (n_events,): whether each event lies in it. None does in a tube that does not tell it apart."""
-        if self.but_for is not None and self.but_for not in block.columns:
-            return np.zeros(len(block.x), dtype=bool)
-        within = self.on_markers(tube, block).all(axis=1)
-        return within if self.around is None else within & ~self.around.holds(tube, block)
-
-    def neighbours(self) -> list[Region]:
-        """What lies around it: the widest region of its centre, and on each departing marker the cells that do not."""
-        shells, inner = [], self
-        outer = WIDTHS[: WIDTHS.index(self.width) + bool(self.sharper)]
-        for width in outer[::-1]:
-            shells.append(replace(self, width=width, sharper=(), around=inner))
-            inner = replace(self, width=width, sharper=())
-        far = np.flatnonzero(self.far)
-        return shells + ([replace(inner, but_for=int(j)) for j in far] if len(far) >= MIN_FAR else [])
-
-
-# With fewer departing markers a cell that does not depart on one of them is like too many normal ones.
-MIN_FAR = 3
+        """Bool (n_events,): whether each event lies in it."""
+        return self.on_markers(tube, block).all(axis=1)
 
 
 def measure_region(
@@ -114,25 +88,19 @@ def measure_region(
         as their antigens go together in pairs. The clone's own cells must not speak for them: those inside count by
         what light chains leave to normal cells.
     """
-    tells = [region.but_for is None or region.but_for in b.columns for b in blocks]
     inside = [region.on_markers(t, b) for t, b in enumerate(blocks)]
-    within = [i.all(axis=1) & told for i, told in zip(inside, tells, strict=True)]
-    if region.around is not None:
-        within = [w & ~region.around.holds(t, b) for t, (w, b) in enumerate(zip(within, blocks, strict=True))]
+    within = [i.all(axis=1) for i in inside]
     chains = [
         None if b.chains is None else tuple(float(b.weight[w & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA))
         for b, w in zip(blocks, within, strict=True)
     ]
     n_kappa, n_lambda = (sum(c[i] for c in chains if c is not None) for i in (0, 1))
     share = _share_of_clone(n_kappa, n_lambda, normal[0] / sum(normal))
-    mean = np.mean([b.total for b in blocks])
+    mean = max(float(np.mean([b.total for b in blocks])), 1e-9)
     counts = []
-    for tube, (b, i, w, c) in enumerate(zip(blocks, inside, within, chains, strict=True)):
-        if not tells[tube]:
-            counts.append(TubeCount(0.0, None, 0.0, 0.0, 0.0))
-            continue
+    for b, i, w, c in zip(blocks, inside, within, chains, strict=True):
         without = np.where(w, 1.0 - share, 1.0) * b.weight
-        if_normal, beside = (_expected(region, tube, b, i, weight) for weight in (b.weight, without))
+        if_normal, beside = expected_together(i, b.weight), expected_together(i, without)
         counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
     return counts, _kappa_of_normal(region, blocks, inside, normal)
 
@@ -156,13 +124,6 @@ def _kappa_of_normal(region: Region, blocks, inside, normal: tuple[float, float]
     apart = (np.log(counts[:, 0] / counts[:, 1]) - log_odds)[region.far].sum()
     kappa = 1.0 / (1.0 + np.exp(-(log_odds + apart)))
     return kappa * total, (1.0 - kappa) * total
-
-
-def _expected(region: Region, tube: int, block: Block, inside: np.ndarray, weight: np.ndarray) -> float:
-    expected = expected_together(inside, weight)
-    if region.around is not None:
-        expected -= expected_together(region.around.on_markers(tube, block), weight)
-    return max(expected, 0.0)
 
 
 def _share_of_clone(n_kappa: float, n_lambda: float, kappa: float) -> float:

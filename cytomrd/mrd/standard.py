@@ -108,6 +108,20 @@ class StandardView:
         return [Block(x, c, np.ones(len(x)), ch) for x, c, ch in zip(self.x, self.columns, self.chains, strict=True)]
 
     @property
+    def floor(self) -> np.ndarray:
+        """Middle of each marker's negative cells, float64 (n_markers,).
+
+        -inf where they are next to none, or the main population.
+        """
+        found = np.full(len(self.markers), -np.inf)
+        for i, marker in enumerate(self.markers):
+            values = _pooled(self.x, self.columns, i)
+            negative = values[values < self.cuts.get(marker, -np.inf)]
+            if len(negative) >= MIN_SIDE and np.median(negative) < -SUSPICIOUS_SHIFT:
+                found[i] = np.median(negative)
+        return found
+
+    @property
     def has_chains(self) -> bool:
         """Whether any tube tells light chains."""
         return any(c is not None for c in self.chains)

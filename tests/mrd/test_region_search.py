@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Start, left_by
-from cytomrd.mrd.region_search import doubt_unconfirmed, find_by_region
+from cytomrd.mrd.region_search import doubt_unconfirmed, find_by_region, set_aside
 from cytomrd.mrd.regions import WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import RegionFacts, has_chains, is_clone
 from cytomrd.panel import MrdSpec
@@ -67,7 +69,7 @@ def test_a_clone_is_found_whole_from_any_of_its_pieces(away):
     blocks, clonal = marrow(1, 15)
     clones, n, right = found(blocks, clonal, [start(away)])
     assert len(clones) == 1
-    assert clones[0].parts[0].evidence.chain == "kappa"
+    assert clones[0].core.evidence.chain == "kappa"
     assert right > 25
     assert n < 36
 
@@ -86,12 +88,13 @@ def test_polyclonal_cells_of_the_same_look_are_no_clone():
 
 
 def test_normal_cells_beside_a_clone_are_left_out_by_their_light_chain():
-    blocks, clonal = marrow(3, 25, n_alike=5)
+    blocks, clonal = marrow(3, 25, n_alike=12)
     clones, _, right = found(blocks, clonal, [start()])
     assert len(clones) == 1
     assert right > 38
-    other = (blocks[1].chains == LAMBDA) & ~clonal[1]
-    assert float((1.0 - left_by(clones, 1, blocks[1]))[other].sum()) < 1.5
+    own = 1.0 - left_by(clones, 1, blocks[1])
+    other = (blocks[1].chains == LAMBDA) & (np.arange(len(own)) >= 825)
+    assert own[other].mean() < 0.75 < own[clonal[1]].mean()
 
 
 def test_both_light_chains_and_the_order_of_starts():
@@ -99,7 +102,7 @@ def test_both_light_chains_and_the_order_of_starts():
     starts = [start(0.3), start(), start(-0.2)]
     first, n, _ = found(blocks, clonal, starts)
     second, again, _ = found(blocks, clonal, starts[::-1])
-    assert first[0].parts[0].evidence.chain == second[0].parts[0].evidence.chain == "lambda"
+    assert first[0].core.evidence.chain == second[0].core.evidence.chain == "lambda"
     assert n == pytest.approx(again, rel=0.1)
 
 
@@ -126,18 +129,40 @@ def test_normal_cells_far_out_on_a_marker_that_one_light_chain_widens():
     assert kappa / (kappa + other) == pytest.approx(0.6, abs=0.08)
 
 
-def test_shells_and_strays_do_not_overlap():
-    blocks, _ = marrow(7, 40, stray=0.3)
-    core = Region(np.repeat(PLACE[None], 2, axis=0), WIDTHS[2])
-    for tube, block in enumerate(blocks):
-        held = np.sum([r.holds(tube, block) for r in [core, *core.neighbours()]], axis=0)
-        assert held.max() == 1
+def test_scattered_cells_are_not_counted_beyond_the_region():
+    """Cells of one light chain that only depart from normal spread wider than a clone does: no shape takes them in."""
+    rng = np.random.default_rng(7)
+    blocks, _ = marrow(7, 8)
+    for t, b in enumerate(blocks):
+        wide = rng.standard_normal((120, b.x.shape[1])) * 3.0 + PLACE[: b.x.shape[1]]
+        chains = None if b.chains is None else np.r_[b.chains, np.full(120, KAPPA, dtype=np.int8)]
+        blocks[t] = Block(np.vstack([b.x, wide]), b.columns, np.ones(len(b.x) + 120), chains)
+    clones = clones_of([start()], blocks)
+    assert [c.shared for c in clones] == [None]
+    inside = sum(clones[0].core.region.holds(t, b).sum() for t, b in enumerate(blocks))
+    assert sum((1.0 - left_by(clones, t, b)).sum() for t, b in enumerate(blocks)) <= inside < 150
 
 
 def test_same_events_same_clones():
     blocks, _ = marrow(8, 15)
     first, second = (clones_of([start(), start(0.3)], blocks) for _ in range(2))
-    assert [c.posterior for c in first] == [c.posterior for c in second]
+    assert [c.found.posterior for c in first] == [c.found.posterior for c in second]
+
+
+@pytest.mark.parametrize("n_other, found_too", [(6, False), (25, True)])
+def test_a_further_clone_of_the_other_light_chain_must_show_it_by_itself(n_other, found_too):
+    rng = np.random.default_rng(10)
+    blocks, _ = marrow(10, 25)
+    elsewhere = np.array([-6.0, -6.0, 6.0, 6.0, 0.0, 6.0])
+    for t, b in enumerate(blocks):
+        own = elsewhere[: b.x.shape[1]] + rng.standard_normal((n_other, b.x.shape[1]))
+        chains = None if b.chains is None else np.r_[b.chains, np.full(n_other, LAMBDA, dtype=np.int8)]
+        blocks[t] = Block(np.vstack([b.x, own]), b.columns, np.ones(len(b.x) + n_other), chains)
+    other = Start(np.repeat(elsewhere[None], 2, axis=0), start().antigens)
+    chains = [c.core.evidence.chain for c in clones_of([start(), other], blocks)]
+    assert sorted(chains) == (["kappa", "lambda"] if found_too else ["kappa"])
+    # It may be the only one.
+    assert [c.core.evidence.chain for c in clones_of([other], blocks)] == ["lambda"]
 
 
 def component_at(place, n, blocks):
@@ -175,6 +200,42 @@ def test_a_component_whose_region_is_normal_cells_is_doubted(n_clonal, n_alike, 
 
 
 @pytest.mark.parametrize(
+    "call, evaluable, size, aside",
+    [
+        ("not_plasma_cells", 0.3, 30, True),
+        ("indeterminate", 0.3, 30, True),
+        ("indeterminate", 0.9, 30, False),
+        ("clonal", 0.9, 500, True),
+        ("clonal", 0.9, 30, False),
+        ("normal", 0.3, 30, False),
+    ],
+)
+def test_cells_without_light_chains_and_large_clones_are_set_aside(call, evaluable, size, aside):
+    blocks, _ = marrow(9, 0)
+    mixture = replace(component_at(PLACE, size, blocks), evaluable=np.array([evaluable]))
+    found = set_aside(mixture, [Verdict(call, "", (), None)], blocks)
+    assert bool(found.components) is aside
+    assert found.left(0, blocks[0]).min() == (pytest.approx(0.0, abs=1e-6) if aside else 1.0)
+
+
+def test_what_is_set_aside_is_not_counted():
+    blocks, clonal = marrow(1, 15)
+    aside = set_aside(component_at(PLACE, 600, blocks), [Verdict("clonal", "", (), None)], blocks)
+    starts = [start()]
+    assert find_by_region(starts, Cells.measured(blocks, NORMAL, starts, aside=aside), MrdSpec()) == []
+    clone = replace(clones_of(starts, blocks)[0], aside=aside)
+    counted = [clone.probability(t, b)[c].sum() for t, (b, c) in enumerate(zip(blocks, clonal, strict=True))]
+    assert sum(counted) < 1e-6
+
+
+def test_a_clone_of_cells_without_light_chains_is_none():
+    """A few cells of one light chain among as many that show none: these are other cells."""
+    blocks, clonal = marrow(2, 30)
+    blocks[1].chains[np.flatnonzero(clonal[1])[8:]] = 0
+    assert clones_of([start()], blocks) == []
+
+
+@pytest.mark.parametrize(
     "clear, n, told", [(18, 20, True), (15, 20, True), (10, 20, False), (18, 28, False), (3, 3, True)]
 )
 def test_cells_of_which_surely_fewer_have_a_light_chain_are_no_plasma_cells(clear, n, told):
@@ -188,10 +249,11 @@ def test_cells_of_which_surely_fewer_have_a_light_chain_are_no_plasma_cells(clea
         ({"posterior": 0.97}, False),
         ({"light_alone": 0.3}, False),
         ({"n_aberrant": 2}, False),
-        ({"n_aberrant": 2, "posterior": 0.991}, True),
-        ({"n_aberrant": 2, "posterior": 0.991, "n_kappa": 4, "n_lambda": 0}, False),
+        ({"n_aberrant": 2, "posterior": 0.991}, False),
+        ({"n_aberrant": 2, "posterior": 0.991, "light_alone": 0.87}, True),
+        ({"n_aberrant": 2, "posterior": 0.991, "light_alone": 0.87, "n_kappa": 4, "n_lambda": 0}, False),
         ({"n_kappa": 4, "n_lambda": 0}, True),
-        ({"n_aberrant": 2, "posterior": 0.991, "normal_share": 0.4}, False),
+        ({"n_aberrant": 2, "posterior": 0.991, "light_alone": 0.87, "normal_share": 0.4}, False),
         ({"normal_share": 0.4}, False),
         ({"normal_share": 0.4, "light_alone": 0.95}, True),
         ({"expected_sd": 1.0}, False),

@@ -53,3 +53,17 @@ def test_cells_between_two_levels_and_far_out_keep_both_light_chains():
     assert len(lots) > 8
     assert share.min() > 0.3
     assert share.max() < 0.85
+
+
+def test_the_floor_is_the_middle_of_negative_cells_where_most_cells_are_positive():
+    cells, _ = simulate(TUNED[0], 22, n_normal=6_000)
+    view = standardise(cells, SPEC)
+    floor = dict(zip(view.markers, view.floor, strict=True))
+    both = np.concatenate(
+        [x[:, list(c).index(view.markers.index("CD19"))] for x, c in zip(view.x, view.columns, strict=True)]
+    )
+    negative = both[both < view.cuts["CD19"]]
+    assert np.mean(negative < floor["CD19"]) == 0.5
+    assert floor["CD19"] < -2.5
+    # Normal plasma cells are negative: that is their main population.
+    assert floor["CD56"] == floor["CD117"] == -np.inf
