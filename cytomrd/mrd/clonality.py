@@ -199,7 +199,7 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     by_chain = chain_centres(blocks, aberrant, normal[0] / sum(normal))
     starts = starts_of(mixture, verdicts, blocks, [p.centre for p in places], by_chain, view)
     cells = Cells.measured(blocks, normal, starts, view.floor, set_aside(mixture, verdicts, blocks))
-    starts = with_settled(starts, cells.blocks, normal[0] / sum(normal), view)
+    starts = with_settled(starts, cells, view)
     clones = find_by_region(starts, cells, spec)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]
     if clones:

@@ -15,7 +15,7 @@ from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.region_cells import Cells, fair_odds, log_odds_of, sharpened
-from cytomrd.mrd.region_clone import Aside, Found, RegionClone, Start, Weighed, share_of_clone, shares_in
+from cytomrd.mrd.region_clone import Aside, Found, RegionClone, Start, Weighed, shares_in
 from cytomrd.mrd.region_starts import MAX_START, MIN_ABERRANT
 from cytomrd.mrd.regions import FAR_SD, WIDTHS
 from cytomrd.mrd.rule import (
@@ -27,7 +27,7 @@ from cytomrd.mrd.rule import (
     is_many_and_usual,
     region_posterior,
 )
-from cytomrd.mrd.sharing import fit_shape
+from cytomrd.mrd.sharing import centre_of, fit_shape
 from cytomrd.panel import MrdSpec
 
 __all__ = ["doubt_unconfirmed", "find_by_region", "set_aside"]
@@ -111,7 +111,8 @@ def _at(start: Start, cells: Cells, spec: MrdSpec) -> Found | None:
         best = max(best, here, key=log_odds_of)
         if here.log_odds < PROMISING:
             break
-        centre = _centre_of(here, cells.blocks)
+        shares = [shares_in(here, t, b) * b.weight for t, b in enumerate(cells.blocks)]
+        centre = centre_of(shares, cells.blocks, here.region.centre)
     if best is None:
         return None
     as_found = best
@@ -172,18 +173,3 @@ def _light_alone(weighed: Weighed, chains: np.ndarray, spec: MrdSpec) -> float:
     """Posterior of restriction by the light chains of the region alone, one as likely as the other before."""
     usual = np.full(len(chains), weighed.evidence.kappa)
     return restriction(chains, np.ones(len(chains)), usual, normal=weighed.normal, spec=spec).posterior
-
-
-def _centre_of(weighed: Weighed, blocks) -> np.ndarray:
-    """Where the clone's cells of a region are on average; what tubes differ by stays."""
-    region = weighed.region
-    middle = region.centre.mean(axis=0)
-    apart = region.centre - middle
-    first, n = np.zeros(len(middle)), np.zeros(len(middle))
-    for t, b in enumerate(blocks):
-        rows = region.holds(t, b)
-        chains = None if b.chains is None else b.chains[rows]
-        share = share_of_clone(weighed.evidence, t, int(rows.sum()), chains) * b.weight[rows]
-        first[b.columns] += share @ (b.x[rows] - apart[t, b.columns])
-        n[b.columns] += share.sum()
-    return np.where(n > 1.0, first / np.maximum(n, 1e-9), middle) + apart

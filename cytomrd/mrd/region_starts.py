@@ -10,6 +10,7 @@ from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.pair_density import PairDensity
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
+from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Start
 from cytomrd.mrd.rule import MIN_EVALUABLE
 from cytomrd.mrd.sharing import above, settled_centre
@@ -48,9 +49,10 @@ def starts_of(
     return starts
 
 
-def with_settled(starts: Sequence[Start], blocks: Sequence[Block], usual: float, view: StandardView) -> list[Start]:
+def with_settled(starts: Sequence[Start], cells: Cells, view: StandardView) -> list[Start]:
     """The starts, and where those settle that move to a place of their own."""
-    densities = [PairDensity(above(b, view.floor)) for b in blocks]
+    densities = [PairDensity(above(b, cells.floor)) for b in cells.blocks]
+    usual = cells.normal[0] / sum(cells.normal)
     found, places = list(starts), []
     for start in starts:
         centre = settled_centre(start.centre, densities, usual)

@@ -17,7 +17,7 @@ from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block, thinned
 from cytomrd.mrd.pair_density import PairDensity, Tree
 
-__all__ = ["CloneShape", "Shared", "above", "fit_shape", "settled_centre"]
+__all__ = ["CloneShape", "Shared", "above", "centre_of", "fit_shape", "settled_centre"]
 
 # SD of a clone in standard units, and its worth in events; part of its cells that scatter wider on a marker, and how
 # much wider. No event farther than the reach, in SDs, is asked.
@@ -146,7 +146,7 @@ def settled_centre(centre: np.ndarray, densities: Sequence[PairDensity], usual: 
             odds = shape.odds(t, block, normal[t])
             odds = max((odds * ratio for ratio in ratios[t]), key=lambda o: block.weight @ np.log1p(o))
             shares.append(block.weight * odds / (1.0 + odds))
-        moved = _centre_of(shares, blocks, shape.centre)
+        moved = centre_of(shares, blocks, shape.centre)
         steady = np.abs(moved - shape.centre).max() < SETTLED
         n = np.clip(np.mean([share.sum() for share in shares]), LEAST, MOST)
         shape = replace(shape, centre=moved, n=np.full(len(blocks), n))
@@ -231,7 +231,7 @@ def _around(densities: Sequence[PairDensity], centre: np.ndarray) -> tuple[tuple
     return tuple((d, d.tree_near(c[d.block.columns])) for d, c in zip(densities, centre, strict=True))
 
 
-def _centre_of(shares: Sequence[np.ndarray], blocks: Sequence[Block], centre: np.ndarray) -> np.ndarray:
+def centre_of(shares: Sequence[np.ndarray], blocks: Sequence[Block], centre: np.ndarray) -> np.ndarray:
     """Mean of the shares over all tubes, moved in each as before; as before on a marker with next to none."""
     middle = centre.mean(axis=0)
     apart = centre - middle
@@ -244,7 +244,7 @@ def _centre_of(shares: Sequence[np.ndarray], blocks: Sequence[Block], centre: np
 
 def _spread_of(shares: Sequence[np.ndarray], blocks: Sequence[Block], shape: CloneShape) -> CloneShape:
     """The shape moved to its shares, and as wide as these."""
-    centre = _centre_of(shares, blocks, shape.centre)
+    centre = centre_of(shares, blocks, shape.centre)
     second, n = np.zeros(len(shape.sd)), np.zeros(len(shape.sd))
     for share, b, c in zip(shares, blocks, centre, strict=True):
         second[b.columns] += share @ np.clip(b.x - c[b.columns], -MOST_AWAY, MOST_AWAY) ** 2

@@ -7,6 +7,7 @@ import pytest
 from simulated_plasma import SPEC, TUNED, simulate
 
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Start
 from cytomrd.mrd.region_starts import with_settled
 from cytomrd.mrd.standard import standardise
@@ -23,6 +24,10 @@ def marrow():
     return view, place
 
 
+def cells_of(view):
+    return Cells.measured(view.blocks, (54.0, 36.0), [], view.floor)
+
+
 def beside(place, part):
     antigens = tuple(AntigenScore(m, "reduced", True, -5.0) for m in ("CD19", "CD27", "CD81"))
     return Start(np.repeat((place * part)[None], 2, axis=0), antigens, 7)
@@ -31,7 +36,7 @@ def beside(place, part):
 def test_places_beside_a_clone_settle_on_it_once(marrow):
     view, place = marrow
     starts = [beside(place, 0.75), beside(place, 0.8)]
-    found = with_settled(starts, view.blocks, 0.6, view)
+    found = with_settled(starts, cells_of(view), view)
     assert found[:2] == starts
     assert len(found) == 3
     assert np.abs(found[2].centre.mean(axis=0) - place).mean() < 0.6
@@ -42,4 +47,4 @@ def test_places_beside_a_clone_settle_on_it_once(marrow):
 def test_a_place_that_settles_among_normal_cells_is_no_start(marrow):
     view, place = marrow
     starts = [beside(place, 0.0)]
-    assert with_settled(starts, view.blocks, 0.6, view) == starts
+    assert with_settled(starts, cells_of(view), view) == starts
