@@ -59,7 +59,7 @@ def watch_folder(
         If interrupted while samples were gated.
     """
     state = _State()
-    log.info("watching %s, every %g s; Ctrl-C ends it", watch.folder, interval_s)
+    log.info("watching %s, every %g s; Ctrl-C or SIGTERM ends it", watch.folder, interval_s)
     try:
         while True:
             began = monotonic()

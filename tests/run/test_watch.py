@@ -29,12 +29,18 @@ HANGS_AFTER_S = 300
 
 
 class Watching:
-    """``cytomrd gate RUN --watch`` in a process of its own; use it as a context manager."""
+    """``cytomrd gate RUN --watch`` in a process of its own; use it as a context manager.
 
-    def __init__(self, folder: Path, *options: str):
+    It is started as by a terminal, unless ``in_background``: shells make what scripts start with ``&`` deaf to Ctrl-C,
+    and that is inherited, by these tests too.
+    """
+
+    def __init__(self, folder: Path, *options: str, in_background: bool = False):
         command = [sys.executable, "-m", "cytomrd", "gate", str(folder), "--watch", "--watch-interval", "0.1"]
         command += ["--log-format", "json", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        heard = signal.SIG_IGN if in_background else signal.SIG_DFL
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, heard), **pipes)
         self.said: list[dict] = []
 
     def __enter__(self) -> Watching:
@@ -166,6 +172,18 @@ def test_a_file_that_goes_takes_its_sample_along_and_an_end_in_mid_work_leaves_t
     assert_agrees(out)
     assert not list(blood_run.glob(".results*holder"))
     assert not list(blood_run.glob(".results.stage*"))
+
+
+def test_a_watch_in_the_background_is_ended_by_sigterm_alone(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with Watching(run, in_background=True) as watching:
+        watching.until(lambda line: "Ctrl-C or SIGTERM ends it" in line["message"])
+        watching.process.send_signal(signal.SIGINT)
+        (run / "a.fcs").write_bytes(b"FCS3.1")
+        watching.until(says("a.fcs is not whole", "a"))
+        code, _ = watching.end(signal.SIGTERM)
+    assert code == 0
 
 
 def test_an_idle_watch_ends_and_says_what_is_missing(blood_run):
