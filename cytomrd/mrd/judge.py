@@ -46,7 +46,6 @@ class Verdict:
     clone: int = 0
     part_of: int | None = None
     stray: bool = False
-    identity: bool = True
 
 
 def judge_clusters(
@@ -116,7 +115,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, le
             spread=max(float(np.sqrt(np.diag(mixture.cov[k]).mean())) for k in members),
             scatter=bool(mixture.fixed[members].any()),
             reproduced=_reproduced(counts, np.array([b.total for b in blocks])),
-            identity=bool((identity > -2.0).any()),
+            identity=view.is_identified(parts @ mixture.mean[members]),
             mean_identity=float(identity.mean()),
             prior=prior,
             n_stained=float(sum(counts[t] for t, b in enumerate(blocks) if b.chains is not None)),
@@ -130,9 +129,7 @@ def _judge_round(mixture, blocks, view, spec, suspects, reference, normal, *, le
             for m, a in view.antigens.items()
         )
         found = facts([k], antigens)
-        verdicts.append(
-            Verdict(*judge_cluster(found, spec, by_place=not beside), antigens, found.light, identity=found.identity)
-        )
+        verdicts.append(Verdict(*judge_cluster(found, spec, by_place=not beside), antigens, found.light))
     return verdicts
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from cytomrd.mrd.evidence import EXPECTED_SD, TubeCount, weigh_region
 from cytomrd.mrd.mixture import Block, thinned, usual_evaluable
+from cytomrd.mrd.pair_density import PairDensity
 from cytomrd.mrd.region_clone import Aside, Start, Weighed
 from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import MIN_CLUSTER, UNSEEN_CHAINS, has_chains, may_decide
+from cytomrd.mrd.sharing import above
 
 __all__ = ["Cells", "fair_odds", "log_odds_of", "sharpened"]
 
@@ -72,6 +75,11 @@ class Cells:
         """Whether any tube tells light chains of any cell."""
         return any(b.chains is not None and b.total > 0 for b in self.blocks)
 
+    @cached_property
+    def densities(self) -> list[PairDensity]:
+        """How dense cells are above the floor, per tube."""
+        return [PairDensity(above(b, self.floor)) for b in self.blocks]
+
     def without(self, left: Sequence[np.ndarray]) -> Cells:
         """What is ``left`` of each event, float64 (n_events,) per tube."""
         return replace(self, blocks=thinned(self.blocks, left))
@@ -85,8 +93,11 @@ class Cells:
         return self._with_evidence(region, *measure_region(region, self.blocks, self.normal))
 
     def weigh_for_clone(self, region: Region) -> Weighed | None:
-        """A region that a clone may be found by: None where it holds too few cells, or cells without a light chain."""
-        counts, there = measure_region(region, self.blocks, self.normal)
+        """A region that a clone may be found by, else None."""
+        return self.weigh_counts(region, *measure_region(region, self.blocks, self.normal))
+
+    def weigh_counts(self, region: Region, counts: Sequence[TubeCount], there: tuple[float, float]) -> Weighed | None:
+        """A region by its counts: None where it holds too few cells, cells without light chains or many normal ones."""
         if sum(c.n for c in counts) < MIN_CLUSTER or not _is_told(counts, self.evaluable):
             return None
         weighed = self._with_evidence(region, counts, there)

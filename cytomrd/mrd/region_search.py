@@ -2,7 +2,8 @@
 
 A mixture fitted by phenotype breaks a clone of a few dozen cells into pieces and puts normal cells with them. So a
 suspicious cluster only says where to look: its region (:mod:`cytomrd.mrd.regions`) is weighed as a whole
-(:mod:`cytomrd.mrd.evidence`). A clone found there is counted by its shape (:mod:`cytomrd.mrd.sharing`).
+(:mod:`cytomrd.mrd.evidence`), and what of it stands out from normal cells (:mod:`cytomrd.mrd.compact`). A clone found
+there is counted by its shape (:mod:`cytomrd.mrd.sharing`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cytomrd.mrd.compact import compact_regions
 from cytomrd.mrd.judge import Verdict
-from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
+from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.region_cells import Cells, fair_odds, log_odds_of, sharpened
 from cytomrd.mrd.region_clone import Aside, Found, RegionClone, Start, Weighed, shares_in
@@ -36,7 +38,7 @@ MAX_CLONES = 8
 N_SETTLE = 3
 # The region of a component that is called clonal has this much evidence at least.
 CONFIRMED = 0.5
-# A region is made sharper where it has this much evidence.
+# A region is made sharper, and compact, where it has this much evidence.
 PROMISING = 0.0
 
 
@@ -102,7 +104,7 @@ def doubt_unconfirmed(mixture: Mixture, verdicts: Sequence[Verdict], cells: Cell
 
 
 def _at(start: Start, cells: Cells, spec: MrdSpec) -> Found | None:
-    """The clone near a start, if there is one: the region with the most evidence, its centre moved to the clone's."""
+    """The clone near a start, if there is one: by the most evident region that shows it, centred where the clone is."""
     centre, best = start.centre, None
     for _ in range(N_SETTLE):
         here = max((cells.weigh_for_clone(cells.region(centre, width)) for width in WIDTHS), key=log_odds_of)
@@ -115,10 +117,17 @@ def _at(start: Start, cells: Cells, spec: MrdSpec) -> Found | None:
         centre = centre_of(shares, cells.blocks, here.region.centre)
     if best is None:
         return None
-    as_found = best
-    if best.log_odds > PROMISING:
-        best = sharpened(best, cells)
-    log_odds = max(fair_odds(as_found), fair_odds(best))
+    if best.log_odds <= PROMISING:
+        return _judged(best, best.log_odds, start, cells, spec)
+    sharper = sharpened(best, cells)
+    tried = [(sharper, max(fair_odds(best), fair_odds(sharper)))]
+    tried += [(compact, compact.log_odds) for compact in compact_regions(sharper, cells)]
+    found = [f for region, log_odds in tried if (f := _judged(region, log_odds, start, cells, spec)) is not None]
+    return max(found, key=lambda f: f.core.log_odds, default=None)
+
+
+def _judged(best: Weighed, log_odds: float, start: Start, cells: Cells, spec: MrdSpec) -> Found | None:
+    """A region as the clone's, by its log Bayes factor, where the rule calls it one."""
     posterior = region_posterior(start.n_aberrant, log_odds - np.log(start.tried))
     chains = cells.chains_in(best.region)
     facts = RegionFacts(
@@ -129,6 +138,7 @@ def _at(start: Start, cells: Cells, spec: MrdSpec) -> Found | None:
         n_kappa=float(np.count_nonzero(chains == KAPPA)),
         n_lambda=float(np.count_nonzero(chains == LAMBDA)),
         expected_sd=cells.expected_sd,
+        is_compact=best.region.is_compact,
     )
     if not is_clone(facts, spec):
         return None
@@ -142,14 +152,19 @@ def _whole(found: Found, cells: Cells) -> RegionClone:
     """
     core, blocks = found.core, cells.blocks
     shares = [shares_in(core, t, b) for t, b in enumerate(blocks)]
-    kappa, usual = core.evidence.chain == "kappa", cells.normal[0] / sum(cells.normal)
-    shared = fit_shape(core.region.centre, shares, blocks, cells.floor, kappa=kappa, usual=usual)
+    pure = CLONE_PURITY_MEAN if core.evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+    usual = cells.normal[0] / sum(cells.normal)
+    shared = fit_shape(core.region.centre, shares, blocks, cells.floor, pure=pure, usual=usual)
     return RegionClone(found, None if shared.shape.is_scatter else shared, cells.aside)
 
 
 def _is_further(found: Found, first: RegionClone, spec: MrdSpec) -> bool:
-    """Whether a clone beside the first has its light chain, as subclones have, or one that needs no other evidence."""
-    return found.core.evidence.chain == first.core.evidence.chain or found.light_alone >= spec.restriction_posterior
+    """Whether a clone beside the first has its light chain, as subclones have, or one that needs no other evidence.
+
+    Cells that the first left over stand out by number: a compact region needs no other evidence either.
+    """
+    alike = found.core.evidence.chain == first.core.evidence.chain and not found.core.region.is_compact
+    return alike or found.light_alone >= spec.restriction_posterior
 
 
 def _still_departs(clone: RegionClone) -> bool:

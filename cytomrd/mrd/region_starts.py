@@ -8,12 +8,11 @@ import numpy as np
 
 from cytomrd.mrd.judge import Verdict
 from cytomrd.mrd.mixture import Block, Mixture
-from cytomrd.mrd.pair_density import PairDensity
 from cytomrd.mrd.phenotype import AntigenScore, NormalLevel, score_antigen
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Start
 from cytomrd.mrd.rule import MIN_EVALUABLE
-from cytomrd.mrd.sharing import above, settled_centre
+from cytomrd.mrd.sharing import settled_centre
 from cytomrd.mrd.standard import StandardView
 
 __all__ = ["MAX_START", "starts_of", "with_settled"]
@@ -38,32 +37,35 @@ def starts_of(
     size = mixture.weight[0] * sum(b.total for b in blocks)
     starts = []
     for k, v in enumerate(verdicts):
-        enough = sum(a.aberrant for a in v.antigens) >= MIN_ABERRANT and MIN_START <= size[k] <= MAX_START
-        if enough and not mixture.fixed[k] and mixture.evaluable[k] >= MIN_EVALUABLE and v.identity:
+        suspicious = MIN_START <= size[k] <= MAX_START and _is_suspicious(mixture.mean[k], v.antigens, view)
+        if suspicious and not mixture.fixed[k] and mixture.evaluable[k] >= MIN_EVALUABLE:
             starts.append(Start(mixture.mean[k] + mixture.shift[:, k], v.antigens))
     for centres, tried in ((dense, 1), (one_chain, max(len(one_chain), 1))):
         for centre in map(np.nan_to_num, centres):
             antigens = _scores(centre, view)
-            if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
+            if _is_suspicious(centre, antigens, view):
                 starts.append(Start(np.repeat(centre[None], len(blocks), axis=0), antigens, tried))
     return starts
 
 
 def with_settled(starts: Sequence[Start], cells: Cells, view: StandardView) -> list[Start]:
     """The starts, and where those settle that move to a place of their own."""
-    densities = [PairDensity(above(b, cells.floor)) for b in cells.blocks]
     usual = cells.normal[0] / sum(cells.normal)
     found, places = list(starts), []
     for start in starts:
-        centre = settled_centre(start.centre, densities, usual)
+        centre = settled_centre(start.centre, cells.densities, usual)
         middle = centre.mean(axis=0)
         if any(np.abs(middle - place).max() < SAME_PLACE for place in places):
             continue
         antigens = _scores(middle, view)
-        if sum(a.aberrant for a in antigens) >= MIN_ABERRANT:
+        if _is_suspicious(middle, antigens, view):
             places.append(middle)
             found.append(Start(centre, antigens, start.tried))
     return found
+
+
+def _is_suspicious(centre: np.ndarray, antigens: Sequence[AntigenScore], view: StandardView) -> bool:
+    return sum(a.aberrant for a in antigens) >= MIN_ABERRANT and view.is_identified(centre)
 
 
 def _scores(centre: np.ndarray, view: StandardView) -> tuple[AntigenScore, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.rarity import expected_together
 
-__all__ = ["SHARPER", "WIDTHS", "Region", "measure_region"]
+__all__ = ["SHARPER", "WIDTHS", "Region", "chains_within", "kappa_of_normal", "measure_region"]
 
 # Markers farther than this from the main population depart, in its SDs.
 FAR_SD = 2.5
@@ -47,6 +48,8 @@ class Region:
     centre: np.ndarray
     width: tuple[float, float, float]
     sharper: tuple[tuple[int, float], ...] = ()
+
+    is_compact: ClassVar[bool] = False
 
     @property
     def far(self) -> np.ndarray:
@@ -90,10 +93,7 @@ def measure_region(
     """
     inside = [region.on_markers(t, b) for t, b in enumerate(blocks)]
     within = [i.all(axis=1) for i in inside]
-    chains = [
-        None if b.chains is None else tuple(float(b.weight[w & (b.chains == c)].sum()) for c in (KAPPA, LAMBDA))
-        for b, w in zip(blocks, within, strict=True)
-    ]
+    chains = [chains_within(b, w) for b, w in zip(blocks, within, strict=True)]
     n_kappa, n_lambda = (sum(c[i] for c in chains if c is not None) for i in (0, 1))
     share = _share_of_clone(n_kappa, n_lambda, normal[0] / sum(normal))
     mean = max(float(np.mean([b.total for b in blocks])), 1e-9)
@@ -102,26 +102,52 @@ def measure_region(
         without = np.where(w, 1.0 - share, 1.0) * b.weight
         if_normal, beside = expected_together(i, b.weight), expected_together(i, without)
         counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
-    return counts, _kappa_of_normal(region, blocks, inside, normal)
+    elsewhere = [(~i).sum(axis=1) >= 2 for i in inside]
+    return counts, kappa_of_normal(region.far, blocks, inside, elsewhere, normal)
 
 
-def _kappa_of_normal(region: Region, blocks, inside, normal: tuple[float, float]) -> tuple[float, float]:
-    """Beta parameters of kappa among the normal cells of a region, by what cells elsewhere beyond its limits show.
+def chains_within(block: Block, within: np.ndarray) -> tuple[float, float] | None:
+    """Kappa and lambda events among those ``within``, bool (n_events,); None where light chains are not stained."""
+    if block.chains is None:
+        return None
+    kappa, lam = (float(block.weight[within & (block.chains == c)].sum()) for c in (KAPPA, LAMBDA))
+    return kappa, lam
+
+
+def kappa_of_normal(
+    markers: np.ndarray,
+    blocks: Sequence[Block],
+    inside: Sequence[np.ndarray],
+    elsewhere: Sequence[np.ndarray],
+    normal: tuple[float, float],
+) -> tuple[float, float]:
+    """Beta parameters of kappa among the normal cells of a region, by what cells elsewhere within its limits show.
 
     A light chain is the brightest stain of its tube, and what its light leaves on another marker widens or moves the
     cells of that chain: far out on that marker normal cells are of one light chain too. Each marker's limit is asked by
-    itself, among cells that lie outside of the region on two other markers, and the log odds add up.
+    itself, among cells elsewhere, and the log odds add up.
+
+    Parameters
+    ----------
+    markers
+        Those with limits that matter, bool (n_markers,).
+    blocks, inside
+        All plasma cells, and whether each lies within the region's limits on each marker, bool (n_events, n_columns).
+    elsewhere
+        Which events do not lie in the region, bool (n_events,) per tube.
+    normal
+        Beta parameters of kappa among normal plasma cells.
     """
     total, usual = sum(normal), normal[0] / sum(normal)
-    counts = np.repeat(np.array([[usual, 1.0 - usual]]) * LIMIT_PRIOR, len(region.far), axis=0)
-    for b, i in zip(blocks, inside, strict=True):
+    counts = np.repeat(np.array([[usual, 1.0 - usual]]) * LIMIT_PRIOR, len(markers), axis=0)
+    for b, i, e in zip(blocks, inside, elsewhere, strict=True):
         if b.chains is None:
             continue
-        rows = i & ((~i).sum(axis=1) >= 2)[:, None]
+        rows = i & e[:, None]
         for place, chain in enumerate((KAPPA, LAMBDA)):
             counts[b.columns, place] += (b.weight * (b.chains == chain)) @ rows
     log_odds = np.log(normal[0] / normal[1])
-    apart = (np.log(counts[:, 0] / counts[:, 1]) - log_odds)[region.far].sum()
+    apart = (np.log(counts[:, 0] / counts[:, 1]) - log_odds)[markers].sum()
     kappa = 1.0 / (1.0 + np.exp(-(log_odds + apart)))
     return kappa * total, (1.0 - kappa) * total
 

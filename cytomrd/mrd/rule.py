@@ -65,6 +65,8 @@ MOST_NORMAL = 0.3
 # to the last figure; from this error on a region with many normal cells is not weighed.
 LEAST_LIGHT, UNRELIABLE_SD, LIGHT_DECIDES = {2: 0.85, 3: 0.4}, (0.6, 0.9), 0.9
 BADLY_KNOWN, MANY_CHAINS = 0.75, 60.0
+# The same of a compact region, which was drawn where more cells are than expected, so that their number says less.
+COMPACT_LIGHT = {2: 0.95, 3: 0.8}
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class RegionFacts:
         All its evaluable events, normal ones too.
     expected_sd
         Log SD of the normal cells there are around those expected.
+    is_compact
+        Whether it was drawn around what is there (:mod:`cytomrd.mrd.compact`).
     """
 
     n_aberrant: int
@@ -135,6 +139,7 @@ class RegionFacts:
     n_kappa: float
     n_lambda: float
     expected_sd: float
+    is_compact: bool = False
 
 
 def region_posterior(n_aberrant: int, log_odds: float) -> float:
@@ -162,14 +167,16 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     Two aberrancies need restriction, and a few cells of one light chain show none. The worse normal cells are
     predicted, the more light chains must say by themselves; where there are many, their ratio must lie beyond what is
     normal, as a cluster's must: a little more of one chain is no clone. So they must where many of its cells are
-    normal: that there are more of these than expected is no clone either.
+    normal: that there are more of these than expected is no clone either. A compact region has few normal ones, or none
+    is shown.
     """
     few, n_chains = facts.n_aberrant < 3, facts.n_kappa + facts.n_lambda
-    if few and (facts.normal_share > MOST_NORMAL or n_chains < MIN_CHAINS):
+    if (few or facts.is_compact) and (facts.normal_share > MOST_NORMAL or n_chains < MIN_CHAINS):
         return False
     if is_many_and_usual(facts.n_kappa, facts.n_lambda, spec):
         return False
-    least = np.interp(facts.expected_sd, UNRELIABLE_SD, (LEAST_LIGHT[min(facts.n_aberrant, 3)], LIGHT_DECIDES))
+    least = (COMPACT_LIGHT if facts.is_compact else LEAST_LIGHT)[min(facts.n_aberrant, 3)]
+    least = np.interp(facts.expected_sd, UNRELIABLE_SD, (least, LIGHT_DECIDES))
     if facts.normal_share > MOST_NORMAL:
         least = LIGHT_DECIDES
     asked = spec.restriction_posterior if few else AGREEING_POSTERIOR
@@ -208,7 +215,10 @@ def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tupl
         how = "ratio" if light.by_ratio else "posterior"
         if light.by_ratio and light.by_posterior:
             how = "ratio and posterior"
-        return "clonal", f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
+        words = f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
+        return (
+            ("clonal", words) if facts.identity else ("indeterminate", f"{words}, but not {spec.cell}s by any marker")
+        )
     if facts.n_aberrant >= 3 and facts.identity:
         if agree:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"

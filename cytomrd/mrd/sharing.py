@@ -68,15 +68,18 @@ class CloneShape:
         """Whether it spreads wider than clones do, as cells that only depart from normal do."""
         return bool(self.sd.mean() > MOST_SPREAD)
 
+    def near(self, tube: int, block: Block) -> np.ndarray:
+        """The events within its reach, int64 (n_near,)."""
+        away = np.abs(block.x - self.centre[tube, block.columns])
+        return np.flatnonzero((away < REACH * self.sd[block.columns]).all(axis=1))
+
     def odds(self, tube: int, block: Block, log_normal: np.ndarray) -> np.ndarray:
         """Of each event to be its by place, float64 (n_events,), 0 beyond its reach.
 
         Against the log of normal cells per unit of each marker where the event lies.
         """
-        sd = self.sd[block.columns]
-        z = (block.x - self.centre[tube, block.columns]) / sd
-        rows = np.flatnonzero((np.abs(z) < REACH).all(axis=1))
-        z = z[rows]
+        sd, rows = self.sd[block.columns], self.near(tube, block)
+        z = (block.x[rows] - self.centre[tube, block.columns]) / sd
         near = (1.0 - TAIL) * np.exp(-0.5 * z**2) + TAIL / WIDER * np.exp(-0.5 * (z / WIDER) ** 2)
         log = np.log(near).sum(axis=1) - np.log(sd * np.sqrt(2.0 * np.pi)).sum()
         found = np.zeros(len(block.x))
@@ -99,11 +102,17 @@ class Shared:
     normal: tuple[tuple[PairDensity, Tree], ...]
     floor: np.ndarray
 
+    def odds(self, tube: int, block: Block) -> np.ndarray:
+        """Of each event above the floor to be the clone's by place, float64 (n_events,)."""
+        density, tree = self.normal[tube]
+        rows, log_normal = self.shape.near(tube, block), np.zeros(len(block.x))
+        log_normal[rows] = density.log_number(block.x[rows], tree)
+        return self.shape.odds(tube, block, log_normal)
+
     def probability(self, tube: int, block: Block) -> np.ndarray:
         """Of each event to be the clone's, float64 (n_events,)."""
-        density, tree = self.normal[tube]
-        block = above(block, self.floor)
-        return _share(self.shape, tube, block, density.log_number(block.x, tree))
+        odds = self.odds(tube, above(block, self.floor)) * self.shape.by_chain(block)
+        return odds / (1.0 + odds)
 
 
 def _share(shape: CloneShape, tube: int, block: Block, log_normal: np.ndarray) -> np.ndarray:
@@ -161,7 +170,7 @@ def fit_shape(
     blocks: Sequence[Block],
     floor: np.ndarray,
     *,
-    kappa: bool,
+    pure: float | None,
     usual: float,
 ) -> Shared:
     """Shape and number of a clone's cells, from what of each event is the clone's at first.
@@ -176,13 +185,12 @@ def fit_shape(
         All plasma cells, one block per tube. A clone is the same part of these in every tube.
     floor
         Middle of each marker's negative cells, float64 (n_markers,); -inf where that is not known.
-    kappa, usual
-        Whether its light chain is kappa, and kappa among normal plasma cells.
+    pure, usual
+        Kappa among the clone's cells, None to share by place alone; and among normal plasma cells.
     """
     blocks = [above(b, floor) for b in blocks]
     sizes = np.array([b.total for b in blocks])
-    pure = CLONE_PURITY_MEAN if kappa else 1.0 - CLONE_PURITY_MEAN
-    shape = CloneShape(centre, np.full(centre.shape[1], CLONE_SD), sizes, pure, usual)
+    shape = CloneShape(centre, np.full(centre.shape[1], CLONE_SD), sizes, usual if pure is None else pure, usual)
     shares = [share * b.weight for share, b in zip(shares, blocks, strict=True)]
     most, crowd = GROWTH * sum(share.sum() for share in shares), 1.0
     for step in range(N_FIT):
@@ -197,7 +205,7 @@ def fit_shape(
             ]
             normal = _around([PairDensity(b) for b in thinned(blocks, left)], shape.centre)
             logs = [d.log_number(b.x, tree) for b, (d, tree) in zip(blocks, normal, strict=True)]
-        elif step > RENEW:
+        elif step > RENEW and pure is not None:
             shape = replace(shape, fold=crowd * _fold(replace(shape, fold=shape.fold / crowd), blocks, logs, shares))
         shares = [_share(shape, t, b, logs[t]) * b.weight for t, b in enumerate(blocks)]
     return Shared(shape, normal, floor)

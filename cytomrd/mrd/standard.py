@@ -19,6 +19,8 @@ from cytomrd.panel import AntigenSpec, MrdSpec
 __all__ = ["MarkerScale", "StandardView", "TubeCells", "check_tubes", "fitting_sample", "standardise"]
 
 # Events of the mixture's fit: all suspicious ones up to this many per tube, and a sample of the rest.
+# SDs from the main population above which cells lie on one of the markers that identify them.
+LEAST_IDENTITY = -2.0
 MAX_SUSPICIOUS, MAX_BULK = 9_000, 2_500
 # SDs from the main population beyond which one event's antigen is suspicious.
 SUSPICIOUS_SHIFT = 2.5
@@ -120,6 +122,15 @@ class StandardView:
             if len(negative) >= MIN_SIDE and np.median(negative) < -SUSPICIOUS_SHIFT:
                 found[i] = np.median(negative)
         return found
+
+    def is_identified(self, centre: np.ndarray) -> bool:
+        """Whether cells around a centre (n_markers,) are of the wanted kind by one marker at least.
+
+        Those are the markers that are no antigens of the clone's: plasma cells may have lost CD38 or CD138, cells with
+        neither are others that the gates let through. True where fewer than two are measured.
+        """
+        identify = [i for i, m in enumerate(self.markers) if m not in self.antigens]
+        return len(identify) < 2 or bool(centre[identify].max() > LEAST_IDENTITY)
 
     @property
     def has_chains(self) -> bool:

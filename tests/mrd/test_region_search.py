@@ -260,6 +260,12 @@ def test_cells_of_which_surely_fewer_have_a_light_chain_are_no_plasma_cells(clea
         ({"expected_sd": 1.0, "light_alone": 0.95}, True),
         ({"n_kappa": 126, "n_lambda": 62}, False),
         ({"n_kappa": 90, "n_lambda": 10}, True),
+        ({"is_compact": True, "light_alone": 0.82}, True),
+        ({"is_compact": True, "light_alone": 0.75}, False),
+        ({"is_compact": True, "light_alone": 0.82, "n_kappa": 4, "n_lambda": 0}, False),
+        ({"is_compact": True, "n_aberrant": 2, "posterior": 0.991, "light_alone": 0.87}, False),
+        ({"is_compact": True, "n_aberrant": 2, "posterior": 0.991, "light_alone": 0.96}, True),
+        ({"is_compact": True, "normal_share": 0.4, "light_alone": 0.95}, False),
     ],
 )
 def test_the_rule_for_a_region(changes, called):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_plasma import SPEC, TUNED, simulate
+from simulated_plasma import CLONES, SPEC, TUNED, simulate
 
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_cells import Cells
@@ -18,10 +18,14 @@ def marrow():
     """A clone of fifteen cells a tube, and its middle in standard units."""
     cells, truth = simulate(TUNED[0], 3, n_normal=1_500, n_clonal=15, clone="typical_lambda", poisson=False)
     view = standardise(cells, SPEC)
+    return view, middle_of(view, truth)
+
+
+def middle_of(view, truth):
     place = np.zeros(len(view.markers))
     for x, columns, clonal in zip(view.x, view.columns, truth, strict=True):
         place[columns] = np.median(x[clonal > 0], axis=0)
-    return view, place
+    return place
 
 
 def cells_of(view):
@@ -48,3 +52,14 @@ def test_a_place_that_settles_among_normal_cells_is_no_start(marrow):
     view, place = marrow
     starts = [beside(place, 0.0)]
     assert with_settled(starts, cells_of(view), view) == starts
+
+
+@pytest.mark.parametrize("cd138, looked_for", [("+", True), ("-", False)])
+def test_cells_with_neither_cd38_nor_cd138_are_no_start(cd138, looked_for, monkeypatch):
+    """Other cells that the gates let through have one light chain by chance; a clone may have lost one of the two."""
+    levels = {"CD19": "-", "CD56": "++", "CD117": "+", "CD27": "dim", "CD38": "-", "CD138": cd138}
+    monkeypatch.setitem(CLONES, "stranger", ("lambda", levels))
+    cells, truth = simulate(TUNED[0], 6, n_normal=2_000, n_clonal=15, clone="stranger", poisson=False)
+    view = standardise(cells, SPEC)
+    starts = [beside(middle_of(view, truth), 0.9)]
+    assert (len(with_settled(starts, cells_of(view), view)) == 2) is looked_for

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from clone_among_normal import NO_FLOOR, PLACE, tubes
 from scipy import stats
 
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.pair_density import BANDWIDTH, PairDensity
 from cytomrd.mrd.sharing import GROWTH, above, fit_shape, settled_centre
-
-PLACE = np.array([5.0, -5.0, -5.0, 0.0, -5.0])
 
 
 def density_of(x, weight=None):
@@ -54,24 +53,6 @@ def test_an_event_of_weight_two_is_two_events():
     assert np.allclose(weighed.log_number(x, tree), twice.log_number(x, tree))
 
 
-def tubes(seed, n_clonal, *, light=LAMBDA, n_alike=60, near=0.4):
-    """Two tubes of four shared markers and one more in the first; normal cells lie beside the clone, its cells last."""
-    rng = np.random.default_rng(seed)
-    blocks = []
-    for columns in (np.arange(5), np.arange(4)):
-        beside = PLACE[columns] * np.array([1.0, near, near, 1.0, 1.0])[columns]
-        x = np.vstack([
-            rng.standard_normal((1_500, len(columns))),
-            beside + rng.standard_normal((n_alike, len(columns))),
-            PLACE[columns] + rng.standard_normal((n_clonal, len(columns))),
-        ])  # fmt: skip
-        chains = np.where(rng.random(len(x)) < 0.6, KAPPA, LAMBDA).astype(np.int8)
-        if n_clonal:
-            chains[-n_clonal:] = light
-        blocks.append(Block(x, columns, np.ones(len(x)), chains if len(columns) == 4 else None))
-    return blocks
-
-
 def settle(blocks, place, apart=0.0):
     centre = np.stack([place + apart / 2, place - apart / 2])
     return settled_centre(centre, [PairDensity(b) for b in blocks], 0.6)
@@ -101,13 +82,10 @@ def test_a_tube_without_events():
     assert np.abs(found - PLACE).max() < 1.0
 
 
-NO_FLOOR = np.full(5, -np.inf)
-
-
 def shares_of(blocks, n_clonal, *, light=LAMBDA, floor=NO_FLOOR):
     """Each tube's probabilities after a fit that begins at every event within two SDs of the clone's place."""
     first = [0.8 * (np.abs(b.x - PLACE[b.columns]) < 2.0).all(axis=1) for b in blocks]
-    shared = fit_shape(np.stack([PLACE, PLACE]), first, blocks, floor, kappa=light == KAPPA, usual=0.6)
+    shared = fit_shape(np.stack([PLACE, PLACE]), first, blocks, floor, pure=0.97 if light == KAPPA else 0.03, usual=0.6)
     found = [shared.probability(t, b) for t, b in enumerate(blocks)]
     return shared, sum(p.sum() for p in found), sum(p[-n_clonal:].sum() for p in found)
 
@@ -119,6 +97,19 @@ def test_a_clone_beside_normal_cells_is_counted(seed, light):
     assert right > 25
     assert 26 < n < 50
     assert np.abs(shared.shape.centre.mean(axis=0) - PLACE).max() < 1.0
+
+
+def test_a_shape_by_place_alone_does_not_know_light_chains():
+    blocks = tubes(0, 15)
+    other = [Block(b.x, b.columns, b.weight, None if b.chains is None else b.chains[::-1]) for b in blocks]
+    shapes = []
+    for chosen in (blocks, other):
+        first = [0.8 * (np.abs(b.x - PLACE[b.columns]) < 2.0).all(axis=1) for b in chosen]
+        shapes.append(fit_shape(np.stack([PLACE, PLACE]), first, chosen, NO_FLOOR, pure=None, usual=0.6).shape)
+    assert np.array_equal(shapes[0].centre, shapes[1].centre)
+    assert np.array_equal(shapes[0].sd, shapes[1].sd)
+    assert np.array_equal(shapes[0].n, shapes[1].n)
+    assert np.abs(shapes[0].centre.mean(axis=0) - PLACE).max() < 1.0
 
 
 def test_cells_of_the_other_light_chain_show_that_more_normal_ones_lie_there_than_pairs_tell():
@@ -169,7 +160,7 @@ def test_a_clone_does_not_grow_into_normal_cells_of_its_light_chain():
     near = np.arange(1_500, 1_800)
     blocks[1].chains[near] = np.where(np.arange(300) % 10 > 0, LAMBDA, KAPPA)
     first = [0.8 * (np.abs(b.x - PLACE[b.columns]) < 1.0).all(axis=1) for b in blocks]
-    shared = fit_shape(np.stack([PLACE, PLACE]), first, blocks, NO_FLOOR, kappa=False, usual=0.6)
+    shared = fit_shape(np.stack([PLACE, PLACE]), first, blocks, NO_FLOOR, pure=0.03, usual=0.6)
     n = sum(shared.probability(t, b).sum() for t, b in enumerate(blocks))
     assert shared.shape.fold > 2.0
     assert n < 1.2 * GROWTH * sum(share.sum() for share in first) < 300

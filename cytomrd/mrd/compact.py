@@ -1,0 +1,139 @@
+"""Compact regions: the places where a clone's cells outnumber the normal ones.
+
+An open region (:mod:`cytomrd.mrd.regions`) finds a clone whatever its spread, and takes in the normal cells of its
+side. Where one is promising, what lies there is given a shape by place alone (:mod:`cytomrd.mrd.sharing`). The places
+at which that outnumbers normal cells hold few of these, so that light chains, which had no part in the shape, tell
+more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+
+from cytomrd.mrd.evidence import TubeCount
+from cytomrd.mrd.mixture import Block
+from cytomrd.mrd.pair_density import PairDensity, Tree
+from cytomrd.mrd.region_cells import Cells
+from cytomrd.mrd.region_clone import Weighed, share_of_clone
+from cytomrd.mrd.regions import FAR_SD, chains_within, kappa_of_normal
+from cytomrd.mrd.sharing import Shared, above, fit_shape
+
+__all__ = ["CompactRegion", "compact_regions", "measure_compact"]
+
+# A clone's cells outnumber normal ones by so much where its region ends.
+LEAST_ODDS = (1.0, 4.0)
+# A clone of more cells than this shows by its open region.
+MOST_EVENTS = 60.0
+# Places of a clone, by which the normal cells among them are reckoned.
+N_PLACES = 1024
+# Half width, in a clone's SDs, of the part of a marker on which cells elsewhere tell the light chains of normal ones.
+WINDOW = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class CompactRegion:
+    """Where a shape has more than ``least`` times the normal cells."""
+
+    shared: Shared
+    least: float
+
+    is_compact: ClassVar[bool] = True
+    sharper: ClassVar[tuple] = ()
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Float64 (n_tubes, n_markers), in standard units."""
+        return self.shared.shape.centre
+
+    @property
+    def far(self) -> np.ndarray:
+        """Bool (n_markers,): markers that depart from normal."""
+        return np.abs(self.centre.mean(axis=0)) > FAR_SD
+
+    def holds(self, tube: int, block: Block) -> np.ndarray:
+        """Bool (n_events,): whether each event lies in it."""
+        return self.shared.odds(tube, above(block, self.shared.floor)) > self.least
+
+    def expected(self, tube: int, columns: np.ndarray, density: PairDensity, tree: Tree) -> float:
+        """Cells of a density that lie in it.
+
+        Places are drawn as the clone's cells lie, and each stands for as many cells of the density as are there to one
+        of the clone's: within the region these are few, so that no place outweighs the others.
+        """
+        sd, z = self.shared.shape.sd[columns], _normal_places(len(columns))
+        x = self.centre[tube, columns] + sd * z
+        log_clone = -0.5 * (z**2).sum(axis=1) - np.log(sd * np.sqrt(2.0 * np.pi)).sum()
+        inside = np.flatnonzero(self.shared.odds(tube, Block(x, columns, np.ones(len(x)), None)) > self.least)
+        return float(np.exp(density.log_number(x[inside], tree) - log_clone[inside]).sum() / len(x))
+
+
+def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
+    """The compact regions of what lies in an open one, with their evidence: none of what is scattered or many cells.
+
+    Parameters
+    ----------
+    open_region
+        Weighed among ``cells``.
+    cells
+        All plasma cells.
+    """
+    shares = [
+        np.where(open_region.region.holds(t, b), share_of_clone(open_region.evidence, t, len(b.x), None), 0.0)
+        for t, b in enumerate(cells.blocks)
+    ]
+    usual = cells.normal[0] / sum(cells.normal)
+    shared = fit_shape(open_region.region.centre, shares, cells.blocks, cells.floor, pure=None, usual=usual)
+    if shared.shape.is_scatter:
+        return []
+    regions = (CompactRegion(shared, least) for least in LEAST_ODDS)
+    weighed = [
+        cells.weigh_counts(region, *measure_compact(region, cells.blocks, cells.densities, cells.normal))
+        for region in regions
+    ]
+    return [w for w in weighed if w is not None and w.n_events <= MOST_EVENTS]
+
+
+def measure_compact(
+    region: CompactRegion, blocks: Sequence[Block], densities: Sequence[PairDensity], normal: tuple[float, float]
+) -> tuple[list[TubeCount], tuple[float, float]]:
+    """Events seen in a compact region, normal ones expected there, and kappa among those.
+
+    Parameters
+    ----------
+    region, blocks
+        Where, and all plasma cells, one block per tube.
+    densities
+        Of all plasma cells: what is expected if all of them are normal.
+    normal
+        Beta parameters of kappa among normal plasma cells.
+
+    Returns
+    -------
+    tuple
+        As of :func:`cytomrd.mrd.regions.measure_region`.
+    """
+    shape = region.shared.shape
+    blocks = [above(b, region.shared.floor) for b in blocks]
+    mean = max(float(np.mean([b.total for b in blocks])), 1e-9)
+    counts, windows = [], []
+    for t, (b, density, (beside, tree)) in enumerate(zip(blocks, densities, region.shared.normal, strict=True)):
+        within = region.holds(t, b)
+        expected = (region.expected(t, b.columns, d, tree) for d in (density, beside))
+        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), b.total / mean, *expected))
+        windows.append(np.abs(b.x - region.centre[t, b.columns]) < WINDOW * shape.sd[b.columns])
+    elsewhere = [~window.all(axis=1) for window in windows]
+    # It is narrow on every marker, and may be so where one chain's light alone leaves cells.
+    every = np.ones(len(shape.sd), dtype=bool)
+    return counts, kappa_of_normal(every, blocks, windows, elsewhere, normal)
+
+
+@cache
+def _normal_places(d: int) -> np.ndarray:
+    """Places of a normal distribution of ``d`` markers, the same each time, float64 (N_PLACES, d)."""
+    half = np.random.default_rng(0).standard_normal((N_PLACES // 2, d))
+    return np.concatenate([half, -half])
