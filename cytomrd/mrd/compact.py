@@ -14,6 +14,7 @@ from functools import cache
 from typing import ClassVar
 
 import numpy as np
+from scipy import stats
 
 from cytomrd.mrd.evidence import TubeCount
 from cytomrd.mrd.mixture import Block
@@ -29,6 +30,8 @@ __all__ = ["CompactRegion", "compact_regions", "measure_compact"]
 LEAST_ODDS = (1.0, 4.0)
 # A clone of more cells than this shows by its open region.
 MOST_EVENTS = 60.0
+# So unlikely are the tubes to hold such parts of one clone: the shape lies beside it on a marker of one of them.
+UNLIKE_P = 0.01
 # Places of a clone, by which the normal cells among them are reckoned.
 N_PLACES = 1024
 # Half width, in a clone's SDs, of the part of a marker on which cells elsewhere tell the light chains of normal ones.
@@ -73,7 +76,9 @@ class CompactRegion:
 
 
 def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
-    """The compact regions of what lies in an open one, with their evidence: none of what is scattered or many cells.
+    """The compact regions of what lies in an open one, with their evidence.
+
+    None of what is scattered, of many cells, or not found alike in the tubes.
 
     Parameters
     ----------
@@ -90,12 +95,13 @@ def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
     shared = fit_shape(open_region.region.centre, shares, cells.blocks, cells.floor, pure=None, usual=usual)
     if shared.shape.is_scatter:
         return []
-    regions = (CompactRegion(shared, least) for least in LEAST_ODDS)
-    weighed = [
-        cells.weigh_counts(region, *measure_compact(region, cells.blocks, cells.densities, cells.normal))
-        for region in regions
-    ]
-    return [w for w in weighed if w is not None and w.n_events <= MOST_EVENTS]
+    found = []
+    for region in (CompactRegion(shared, least) for least in LEAST_ODDS):
+        counts, there = measure_compact(region, cells.blocks, cells.densities, cells.normal)
+        weighed = cells.weigh_counts(region, counts, there)
+        if weighed is not None and weighed.n_events <= MOST_EVENTS and _is_alike(counts):
+            found.append(weighed)
+    return found
 
 
 def measure_compact(
@@ -130,6 +136,12 @@ def measure_compact(
     # It is narrow on every marker, and may be so where one chain's light alone leaves cells.
     every = np.ones(len(shape.sd), dtype=bool)
     return counts, kappa_of_normal(every, blocks, windows, elsewhere, normal)
+
+
+def _is_alike(counts: Sequence[TubeCount]) -> bool:
+    """Whether each tube may hold as much as its size says of what all of them hold."""
+    n, size = sum(c.n for c in counts), sum(c.size for c in counts)
+    return all(stats.binom.cdf(round(c.n), round(n), c.size / size) >= UNLIKE_P for c in counts)
 
 
 @cache

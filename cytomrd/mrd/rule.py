@@ -3,7 +3,8 @@
 A cluster is clonal with at least two aberrancies and light-chain restriction, with at least three aberrancies and light
 chains that agree, or with at least three where next to no normal cell is expected and light chains do not speak against
 it. A cluster that is evidently polyclonal is normal. What is left and still suspicious is indeterminate. Never is
-anything called on one antigen, nor on the ratio of all plasma cells.
+anything called on one antigen, nor on the ratio of all plasma cells, nor is a clone what no marker says is a plasma
+cell.
 """
 
 from __future__ import annotations
@@ -216,9 +217,9 @@ def judge_cluster(facts: Facts, spec: MrdSpec, *, by_place: bool = True) -> tupl
         if light.by_ratio and light.by_posterior:
             how = "ratio and posterior"
         words = f"{count} and {light.chain} restricted by {how} ({_light_words(light)})"
-        return (
-            ("clonal", words) if facts.identity else ("indeterminate", f"{words}, but not {spec.cell}s by any marker")
-        )
+        if not facts.identity:
+            return "indeterminate", f"{words}, but no {spec.cell}s by any marker"
+        return "clonal", words
     if facts.n_aberrant >= 3 and facts.identity:
         if agree:
             return "clonal", f"{count}; light chains agree ({_light_words(light)})"

@@ -105,19 +105,19 @@ class Shared:
     def odds(self, tube: int, block: Block) -> np.ndarray:
         """Of each event above the floor to be the clone's by place, float64 (n_events,)."""
         density, tree = self.normal[tube]
-        rows, log_normal = self.shape.near(tube, block), np.zeros(len(block.x))
-        log_normal[rows] = density.log_number(block.x[rows], tree)
-        return self.shape.odds(tube, block, log_normal)
+        rows, found = self.shape.near(tube, block), np.zeros(len(block.x))
+        here = Block(block.x[rows], block.columns, block.weight[rows], None)
+        found[rows] = self.shape.odds(tube, here, density.log_number(here.x, tree))
+        return found
+
+    def share(self, tube: int, block: Block) -> np.ndarray:
+        """The clone's of each event above the floor, by place and light chain, float64 (n_events,)."""
+        odds = self.odds(tube, block) * self.shape.by_chain(block)
+        return odds / (1.0 + odds)
 
     def probability(self, tube: int, block: Block) -> np.ndarray:
         """Of each event to be the clone's, float64 (n_events,)."""
-        odds = self.odds(tube, above(block, self.floor)) * self.shape.by_chain(block)
-        return odds / (1.0 + odds)
-
-
-def _share(shape: CloneShape, tube: int, block: Block, log_normal: np.ndarray) -> np.ndarray:
-    odds = shape.odds(tube, block, log_normal) * shape.by_chain(block)
-    return odds / (1.0 + odds)
+        return self.share(tube, above(block, self.floor))
 
 
 def above(block: Block, floor: np.ndarray) -> Block:
@@ -204,24 +204,25 @@ def fit_shape(
                 (1.0 - share / np.maximum(b.weight, 1e-12)) ** SELF for share, b in zip(shares, blocks, strict=True)
             ]
             normal = _around([PairDensity(b) for b in thinned(blocks, left)], shape.centre)
-            logs = [d.log_number(b.x, tree) for b, (d, tree) in zip(blocks, normal, strict=True)]
         elif step > RENEW and pure is not None:
-            shape = replace(shape, fold=crowd * _fold(replace(shape, fold=shape.fold / crowd), blocks, logs, shares))
-        shares = [_share(shape, t, b, logs[t]) * b.weight for t, b in enumerate(blocks)]
-    return Shared(shape, normal, floor)
+            uncrowded = Shared(replace(shape, fold=shape.fold / crowd), normal, floor)
+            shape = replace(shape, fold=crowd * _fold(uncrowded, blocks, shares))
+        shared = Shared(shape, normal, floor)
+        shares = [shared.share(t, b) * b.weight for t, b in enumerate(blocks)]
+    return shared
 
 
-def _fold(shape: CloneShape, blocks, logs, shares) -> float:
+def _fold(shared: Shared, blocks: Sequence[Block], shares: Sequence[np.ndarray]) -> float:
     """Normal cells where the clone lies over those that pairs tell, by cells there of the other light chain.
 
     Of the normal cells that by place may be the clone's, those of the other chain show how many there are. With the
     clone's own cells as samples of its place, as many are expected as the clone loses to normal ones by place.
     """
-    seen = expected = 0.0
-    for t, (b, log, share) in enumerate(zip(blocks, logs, shares, strict=True)):
+    shape, seen, expected = shared.shape, 0.0, 0.0
+    for t, (b, share) in enumerate(zip(blocks, shares, strict=True)):
         if b.chains is None or share.sum() <= 0:
             continue
-        odds = shape.odds(t, b, log)
+        odds = shared.odds(t, b)
         place = odds / (1.0 + odds)
         kept = float(share @ place / share.sum())
         other = b.chains == (LAMBDA if shape.pure > 0.5 else KAPPA)

@@ -19,9 +19,9 @@ from cytomrd.panel import AntigenSpec, MrdSpec
 __all__ = ["MarkerScale", "StandardView", "TubeCells", "check_tubes", "fitting_sample", "standardise"]
 
 # Events of the mixture's fit: all suspicious ones up to this many per tube, and a sample of the rest.
+MAX_SUSPICIOUS, MAX_BULK = 9_000, 2_500
 # SDs from the main population above which cells lie on one of the markers that identify them.
 LEAST_IDENTITY = -2.0
-MAX_SUSPICIOUS, MAX_BULK = 9_000, 2_500
 # SDs from the main population beyond which one event's antigen is suspicious.
 SUSPICIOUS_SHIFT = 2.5
 # SD of a population on a transformed scale of 0 to 1: where it cannot be measured, and where it must lie.

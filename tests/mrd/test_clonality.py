@@ -222,3 +222,14 @@ def test_spill_of_a_light_chain_is_no_clone():
         values[lam, tube.markers.index(marker)] += moved
     calls = call_clones([cells[0], TubeCells("2", tube.markers, values, tube.cuts)], SPEC)
     assert sum(int((label > 0).sum()) for label in calls.labels) < 20
+
+
+@pytest.mark.parametrize("cd138, called", [("+", True), ("-", False)])
+def test_cells_with_neither_cd38_nor_cd138_are_no_clone(cd138, called, monkeypatch):
+    """A dense cluster of one light chain: with CD138 a clone that lost CD38, without it other cells, and said so."""
+    levels = {"CD19": "-", "CD56": "++", "CD117": "+", "CD27": "dim", "CD38": "-", "CD138": cd138}
+    monkeypatch.setitem(CLONES, "stranger", ("lambda", levels))
+    cells, _ = simulate(TUNED[0], 6, n_normal=2_000, n_clonal=60, clone="stranger", poisson=False)
+    calls = call_clones(cells, SPEC)
+    assert (sum(int((labels > 0).sum()) for labels in calls.labels) >= 100) is called
+    assert called or "no plasma cells by any marker" in " ".join(c.reason for c in calls.clusters)

@@ -74,6 +74,15 @@ def test_many_cells_show_by_their_open_region():
     assert compact_regions(weighed, cells) == []
 
 
+def test_a_shape_that_holds_one_tube_alone_is_no_region():
+    """Looked for beside the clone on the marker that one tube has: there is next to nothing in that."""
+    blocks = tubes(0, 15, n_alike=0)
+    cells = Cells.measured(blocks, NORMAL, [])
+    beside = PLACE * np.array([1.0, 1.0, 1.0, 1.0, -1.0])
+    assert compact_regions(cells.weigh(cells.region(np.stack([PLACE, PLACE]), WIDTHS[1])), cells)
+    assert compact_regions(cells.weigh(cells.region(np.stack([beside, beside]), WIDTHS[1])), cells) == []
+
+
 def region_of(blocks, centre, sd, *, least=0.0, n=1e3):
     """The region of a shape as given, among normal cells that are all of the blocks'."""
     densities = [PairDensity(b) for b in blocks]
