@@ -6,7 +6,7 @@ failed, as with the workers of this machine. Dask's own ways of trying again wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,7 +105,7 @@ class DaskPool:
         return len(workers)
 
     def _workers(self) -> list[str]:
-        there = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        there = sorted(self._known())
         new = [w for w in there if w not in self._checked]
         if new:
             found = self._client.run(_unfit, __version__, self._folders, workers=new, on_error="return")
@@ -156,7 +156,14 @@ class DaskPool:
                 return ended
 
     def _is_there(self, worker: str) -> bool:
-        return worker in self._client.scheduler_info(n_workers=-1)["workers"]
+        return worker in self._known()
+
+    def _known(self) -> Collection[str]:
+        """Addresses of the workers; a client that has given the scheduler up knows of none, and raises nothing."""
+        known = self._client.scheduler_info(n_workers=-1).get("workers")
+        if known is None:
+            raise ConnectionError("the client gave it up")
+        return known
 
     def _wait(self, seconds: float) -> None:
         from distributed import wait

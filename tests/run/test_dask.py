@@ -129,6 +129,28 @@ def test_what_cannot_be_used_is_said(cluster, monkeypatch):
         assert pool.size
 
 
+class GivenUp:
+    """A client whose scheduler has been gone for so long that it has closed."""
+
+    def scheduler_info(self, n_workers):
+        return {}
+
+    def cancel(self, futures):
+        raise OSError
+
+    def close(self):
+        pass
+
+
+def test_a_client_that_gave_the_scheduler_up_says_so(monkeypatch):
+    monkeypatch.setattr("distributed.Client", lambda *args, **how: GivenUp())
+    with DaskPool("tcp://127.0.0.1:8786") as pool:
+        with pytest.raises(RunError, match=r"was lost .*finished samples are kept"):
+            assert pool.size
+        with pytest.raises(RunError, match="was lost"):
+            pool.submit(Task(0, int, ()))
+
+
 @pytest.mark.slow
 def test_a_lost_scheduler_ends_the_run_and_what_is_finished_stays(small_run, gated_run, tmp_path):
     folder = tmp_path / "run"
