@@ -9,7 +9,7 @@ more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
@@ -20,8 +20,8 @@ from cytomrd.mrd.evidence import TubeCount
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.pair_density import PairDensity, Tree
 from cytomrd.mrd.region_cells import Cells
-from cytomrd.mrd.region_clone import Weighed, share_of_clone
-from cytomrd.mrd.regions import FAR_SD, chains_within, kappa_of_normal
+from cytomrd.mrd.region_clone import Weighed, shares_in
+from cytomrd.mrd.regions import chains_within, departs, kappa_of_normal, relative_sizes
 from cytomrd.mrd.sharing import Shared, above, fit_shape
 
 __all__ = ["CompactRegion", "compact_regions", "measure_compact"]
@@ -56,7 +56,7 @@ class CompactRegion:
     @property
     def far(self) -> np.ndarray:
         """Bool (n_markers,): markers that depart from normal."""
-        return np.abs(self.centre.mean(axis=0)) > FAR_SD
+        return departs(self.centre)
 
     def holds(self, tube: int, block: Block) -> np.ndarray:
         """Bool (n_events,): whether each event lies in it."""
@@ -87,12 +87,8 @@ def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
     cells
         All plasma cells.
     """
-    shares = [
-        np.where(open_region.region.holds(t, b), share_of_clone(open_region.evidence, t, len(b.x), None), 0.0)
-        for t, b in enumerate(cells.blocks)
-    ]
-    usual = cells.normal[0] / sum(cells.normal)
-    shared = fit_shape(open_region.region.centre, shares, cells.blocks, cells.floor, pure=None, usual=usual)
+    shares = [shares_in(open_region, t, replace(b, chains=None)) for t, b in enumerate(cells.blocks)]
+    shared = fit_shape(open_region.region.centre, shares, cells.blocks, cells.floor, pure=None, usual=cells.usual)
     if shared.shape.is_scatter:
         return []
     found = []
@@ -125,12 +121,11 @@ def measure_compact(
     """
     shape = region.shared.shape
     blocks = [above(b, region.shared.floor) for b in blocks]
-    mean = max(float(np.mean([b.total for b in blocks])), 1e-9)
-    counts, windows = [], []
+    sizes, counts, windows = relative_sizes(blocks), [], []
     for t, (b, density, (beside, tree)) in enumerate(zip(blocks, densities, region.shared.normal, strict=True)):
         within = region.holds(t, b)
         expected = (region.expected(t, b.columns, d, tree) for d in (density, beside))
-        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), b.total / mean, *expected))
+        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), sizes[t], *expected))
         windows.append(np.abs(b.x - region.centre[t, b.columns]) < WINDOW * shape.sd[b.columns])
     elsewhere = [~window.all(axis=1) for window in windows]
     # It is narrow on every marker, and may be so where one chain's light alone leaves cells.

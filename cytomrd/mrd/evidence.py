@@ -56,6 +56,11 @@ class Evidence:
     n_normal: tuple[float, ...]
     kappa: float
 
+    @property
+    def pure(self) -> float:
+        """Kappa among the clone's cells."""
+        return CLONE_PURITY_MEAN if self.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+
 
 def weigh_region(
     tubes: Sequence[TubeCount],

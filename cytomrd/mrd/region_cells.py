@@ -75,6 +75,11 @@ class Cells:
         """Whether any tube tells light chains of any cell."""
         return any(b.chains is not None and b.total > 0 for b in self.blocks)
 
+    @property
+    def usual(self) -> float:
+        """Kappa among normal plasma cells."""
+        return self.normal[0] / sum(self.normal)
+
     @cached_property
     def densities(self) -> list[PairDensity]:
         """How dense cells are above the floor, per tube."""

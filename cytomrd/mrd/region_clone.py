@@ -13,7 +13,7 @@ import numpy as np
 
 from cytomrd.mrd.evidence import Evidence
 from cytomrd.mrd.judge import Verdict
-from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.regions import Region
@@ -140,7 +140,7 @@ def left_by(clones: Sequence[RegionClone], tube: int, block: Block) -> np.ndarra
 def share_of_clone(evidence: Evidence, tube: int, n: int, chains: np.ndarray | None) -> np.ndarray:
     """Probability of events in a region to be the clone's, by their light chain where it is known."""
     own, beside = evidence.n_clone[tube], evidence.n_normal[tube]
-    pure = CLONE_PURITY_MEAN if evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
+    pure = evidence.pure
     share = np.full(n, own / max(own + beside, 1e-12))
     if chains is not None:
         for chain, clonal, usual in ((KAPPA, pure, evidence.kappa), (LAMBDA, 1.0 - pure, 1.0 - evidence.kappa)):
@@ -163,10 +163,9 @@ def component_of(clone: RegionClone, mixture: Mixture, blocks: Sequence[Block]) 
     mean = np.where(n > 0, first / np.maximum(n, 1e-9), middle)
     scatter = np.maximum(second - n * mean**2, 0.0)
     variance = (scatter + PRIOR_EVENTS * PRIOR_SD**2) / (n + PRIOR_EVENTS)
-    pure = CLONE_PURITY_MEAN if clone.core.evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
     return Mixture(
         weight=np.full((len(blocks), 1), whole / total), mean=mean[None], cov=np.diag(variance)[None],
-        shift=shift[:, None], kappa=np.array([pure]), evaluable=np.array([CLEAR]),
+        shift=shift[:, None], kappa=np.array([clone.core.evidence.pure]), evaluable=np.array([CLEAR]),
         fixed=np.zeros(1, dtype=bool),
     )  # fmt: skip
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from cytomrd.mrd.compact import compact_regions
 from cytomrd.mrd.judge import Verdict
-from cytomrd.mrd.light_chain import CLONE_PURITY_MEAN, KAPPA, LAMBDA, restriction
+from cytomrd.mrd.light_chain import KAPPA, LAMBDA, restriction
 from cytomrd.mrd.mixture import Block, Mixture
 from cytomrd.mrd.region_cells import Cells, fair_odds, log_odds_of, sharpened
 from cytomrd.mrd.region_clone import Aside, Found, RegionClone, Start, Weighed, shares_in
 from cytomrd.mrd.region_starts import MAX_START, MIN_ABERRANT
-from cytomrd.mrd.regions import FAR_SD, WIDTHS
+from cytomrd.mrd.regions import WIDTHS, departs
 from cytomrd.mrd.rule import (
     MIN_CLUSTER,
     MIN_EVALUABLE,
@@ -152,8 +152,7 @@ def _whole(found: Found, cells: Cells) -> RegionClone:
     """
     core, blocks = found.core, cells.blocks
     shares = [shares_in(core, t, b) for t, b in enumerate(blocks)]
-    pure = CLONE_PURITY_MEAN if core.evidence.chain == "kappa" else 1.0 - CLONE_PURITY_MEAN
-    usual = cells.normal[0] / sum(cells.normal)
+    pure, usual = core.evidence.pure, cells.usual
     shared = fit_shape(core.region.centre, shares, blocks, cells.floor, pure=pure, usual=usual)
     return RegionClone(found, None if shared.shape.is_scatter else shared, cells.aside)
 
@@ -171,8 +170,7 @@ def _still_departs(clone: RegionClone) -> bool:
     """Whether its shape departs from normal as its region does: else it is the fringe of normal cells."""
     if clone.shared is None:
         return True
-    departs = np.abs(clone.shared.shape.centre.mean(axis=0)) > FAR_SD
-    return np.count_nonzero(departs & clone.core.region.far) >= MIN_ABERRANT
+    return np.count_nonzero(departs(clone.shared.shape.centre) & clone.core.region.far) >= MIN_ABERRANT
 
 
 def _is_plasma(clone: RegionClone, cells: Cells) -> bool:

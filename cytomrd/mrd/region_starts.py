@@ -50,10 +50,9 @@ def starts_of(
 
 def with_settled(starts: Sequence[Start], cells: Cells, view: StandardView) -> list[Start]:
     """The starts, and where those settle that move to a place of their own."""
-    usual = cells.normal[0] / sum(cells.normal)
     found, places = list(starts), []
     for start in starts:
-        centre = settled_centre(start.centre, cells.densities, usual)
+        centre = settled_centre(start.centre, cells.densities, cells.usual)
         middle = centre.mean(axis=0)
         if any(np.abs(middle - place).max() < SAME_PLACE for place in places):
             continue

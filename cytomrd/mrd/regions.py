@@ -18,7 +18,16 @@ from cytomrd.mrd.light_chain import KAPPA, LAMBDA
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.rarity import expected_together
 
-__all__ = ["SHARPER", "WIDTHS", "Region", "chains_within", "kappa_of_normal", "measure_region"]
+__all__ = [
+    "SHARPER",
+    "WIDTHS",
+    "Region",
+    "chains_within",
+    "departs",
+    "kappa_of_normal",
+    "measure_region",
+    "relative_sizes",
+]
 
 # Markers farther than this from the main population depart, in its SDs.
 FAR_SD = 2.5
@@ -54,7 +63,7 @@ class Region:
     @property
     def far(self) -> np.ndarray:
         """Bool (n_markers,): markers that depart from normal."""
-        return np.abs(self.centre.mean(axis=0)) > FAR_SD
+        return departs(self.centre)
 
     def on_markers(self, tube: int, block: Block) -> np.ndarray:
         """Bool (n_events, n_columns): whether each event lies in the region on each marker."""
@@ -70,6 +79,17 @@ class Region:
     def holds(self, tube: int, block: Block) -> np.ndarray:
         """Bool (n_events,): whether each event lies in it."""
         return self.on_markers(tube, block).all(axis=1)
+
+
+def departs(centre: np.ndarray) -> np.ndarray:
+    """Bool (n_markers,): markers on which a centre (n_tubes, n_markers) departs from normal."""
+    return np.abs(centre.mean(axis=0)) > FAR_SD
+
+
+def relative_sizes(blocks: Sequence[Block]) -> list[float]:
+    """Plasma cells of each tube over those of a tube of mean size."""
+    mean = max(float(np.mean([b.total for b in blocks])), 1e-9)
+    return [b.total / mean for b in blocks]
 
 
 def measure_region(
@@ -96,12 +116,11 @@ def measure_region(
     chains = [chains_within(b, w) for b, w in zip(blocks, within, strict=True)]
     n_kappa, n_lambda = (sum(c[i] for c in chains if c is not None) for i in (0, 1))
     share = _share_of_clone(n_kappa, n_lambda, normal[0] / sum(normal))
-    mean = max(float(np.mean([b.total for b in blocks])), 1e-9)
     counts = []
-    for b, i, w, c in zip(blocks, inside, within, chains, strict=True):
+    for b, size, i, w, c in zip(blocks, relative_sizes(blocks), inside, within, chains, strict=True):
         without = np.where(w, 1.0 - share, 1.0) * b.weight
         if_normal, beside = expected_together(i, b.weight), expected_together(i, without)
-        counts.append(TubeCount(float(b.weight[w].sum()), c, b.total / mean, if_normal, beside))
+        counts.append(TubeCount(float(b.weight[w].sum()), c, size, if_normal, beside))
     elsewhere = [(~i).sum(axis=1) >= 2 for i in inside]
     return counts, kappa_of_normal(region.far, blocks, inside, elsewhere, normal)
 
