@@ -92,9 +92,9 @@ class DaskPool:
     def size(self) -> int:
         """Workers there are now; waits for one where there is none."""
         with self._scheduler_there():
-            return self._size()
+            return len(self._some_workers())
 
-    def _size(self) -> int:
+    def _some_workers(self) -> list[str]:
         started = monotonic()
         while not (workers := self._workers()):
             if monotonic() - started > WITHOUT_WORKERS_S:
@@ -102,7 +102,7 @@ class DaskPool:
                     f"the scheduler has had no worker for {WITHOUT_WORKERS_S:.0f} s; start some, and run again"
                 )
             self._wait(POLL_S)
-        return len(workers)
+        return workers
 
     def _workers(self) -> list[str]:
         there = sorted(self._known())
@@ -123,7 +123,8 @@ class DaskPool:
 
     def _submit(self, task: Task) -> None:
         busy = {worker for _, worker in self._running.values()}
-        worker = next(w for w in self._workers() if w not in busy)
+        # Where an idle one was lost since `size` was asked, the task waits at one that works.
+        worker = min(self._some_workers(), key=lambda w: w in busy)
         future = self._client.submit(attempt, task.function, task.arguments, workers=[worker], pure=False)
         self._running[future] = (task, worker)
 

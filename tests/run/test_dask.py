@@ -151,6 +151,40 @@ def test_a_client_that_gave_the_scheduler_up_says_so(monkeypatch):
             pool.submit(Task(0, int, ()))
 
 
+class Shrinking:
+    """A client of a cluster of two workers, of which one dies unnoticed once both were counted."""
+
+    def __init__(self):
+        self.workers, self.given = ["tcp://a", "tcp://b"], []
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {worker: {} for worker in self.workers}}
+
+    def run(self, function, *arguments, workers, on_error):
+        return dict.fromkeys(workers, "")
+
+    def submit(self, function, *arguments, workers, pure):
+        self.given += workers
+        return len(self.given)
+
+    def cancel(self, futures):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_an_idle_worker_lost_since_it_was_counted_costs_no_task(monkeypatch):
+    client = Shrinking()
+    monkeypatch.setattr("distributed.Client", lambda *args, **how: client)
+    with DaskPool("tcp://127.0.0.1:8786") as pool:
+        assert pool.size == 2
+        pool.submit(Task(0, int, ()))
+        client.workers.remove("tcp://b")
+        pool.submit(Task(1, int, ()))
+    assert client.given == ["tcp://a", "tcp://a"]
+
+
 @pytest.mark.slow
 def test_a_lost_scheduler_ends_the_run_and_what_is_finished_stays(small_run, gated_run, tmp_path):
     folder = tmp_path / "run"
