@@ -22,6 +22,7 @@ from cytomrd.mrd.judge import Verdict, judge_clusters, judge_rest
 from cytomrd.mrd.light_chain import KAPPA, LAMBDA, Restriction, light_chain_ratio
 from cytomrd.mrd.mixture import Block, Mixture, append_component, log_sum, thinned
 from cytomrd.mrd.phenotype import AntigenScore
+from cytomrd.mrd.populations import normal_populations
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import RegionClone, component_of, left_by, verdict_of
 from cytomrd.mrd.region_search import doubt_unconfirmed, find_by_region, set_aside
@@ -198,7 +199,8 @@ def judge_cells(tubes: Sequence[TubeCells], spec: MrdSpec, *, random_state: int 
     mixture, verdicts, normal = judge_clusters(mixture, blocks, view, spec)
     by_chain = chain_centres(blocks, aberrant, normal[0] / sum(normal))
     starts = starts_of(mixture, verdicts, blocks, [p.centre for p in places], by_chain, view)
-    cells = Cells.measured(blocks, normal, starts, view.floor, set_aside(mixture, verdicts, blocks))
+    aside, populations = set_aside(mixture, verdicts, blocks), normal_populations(mixture, verdicts, blocks)
+    cells = Cells.measured(blocks, normal, starts, view.floor, aside, populations)
     starts = with_settled(starts, cells, view)
     clones = find_by_region(starts, cells, spec)
     left = [left_by(clones, t, b) for t, b in enumerate(blocks)]

@@ -19,6 +19,7 @@ from scipy import stats
 from cytomrd.mrd.evidence import TubeCount
 from cytomrd.mrd.mixture import Block
 from cytomrd.mrd.pair_density import PairDensity, Tree
+from cytomrd.mrd.populations import Populations
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Weighed, shares_in
 from cytomrd.mrd.regions import chains_within, departs, kappa_of_normal, relative_sizes
@@ -62,8 +63,15 @@ class CompactRegion:
         """Bool (n_events,): whether each event lies in it."""
         return self.shared.odds(tube, above(block, self.shared.floor)) > self.least
 
-    def expected(self, tube: int, columns: np.ndarray, density: PairDensity, tree: Tree) -> float:
-        """Cells of a density that lie in it.
+    def expected(
+        self,
+        tube: int,
+        columns: np.ndarray,
+        density: PairDensity,
+        tree: Tree,
+        populations: Populations | None = None,
+    ) -> float:
+        """Cells of a density that lie in it, or of populations where these have more.
 
         Places are drawn as the clone's cells lie, and each stands for as many cells of the density as are there to one
         of the clone's: within the region these are few, so that no place outweighs the others.
@@ -71,8 +79,12 @@ class CompactRegion:
         sd, z = self.shared.shape.sd[columns], _normal_places(len(columns))
         x = self.centre[tube, columns] + sd * z
         log_clone = -0.5 * (z**2).sum(axis=1) - np.log(sd * np.sqrt(2.0 * np.pi)).sum()
-        inside = np.flatnonzero(self.shared.odds(tube, Block(x, columns, np.ones(len(x)), None)) > self.least)
-        return float(np.exp(density.log_number(x[inside], tree) - log_clone[inside]).sum() / len(x))
+        inside = self.shared.odds(tube, Block(x, columns, np.ones(len(x)), None)) > self.least
+        there = Block(x[inside], columns, np.ones(np.count_nonzero(inside)), None)
+        log = density.log_number(there.x, tree)
+        if populations is not None:
+            log = np.maximum(log, populations.log_number(tube, there))
+        return float(np.exp(log - log_clone[inside]).sum() / len(x))
 
 
 def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
@@ -93,7 +105,7 @@ def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
         return []
     found = []
     for region in (CompactRegion(shared, least) for least in LEAST_ODDS):
-        counts, there = measure_compact(region, cells.blocks, cells.densities, cells.normal)
+        counts, there = measure_compact(region, cells.blocks, cells.densities, cells.normal, cells.populations)
         weighed = cells.weigh_counts(region, counts, there)
         if weighed is not None and weighed.n_events <= MOST_EVENTS and _is_alike(counts):
             found.append(weighed)
@@ -101,7 +113,11 @@ def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
 
 
 def measure_compact(
-    region: CompactRegion, blocks: Sequence[Block], densities: Sequence[PairDensity], normal: tuple[float, float]
+    region: CompactRegion,
+    blocks: Sequence[Block],
+    densities: Sequence[PairDensity],
+    normal: tuple[float, float],
+    populations: Populations | None = None,
 ) -> tuple[list[TubeCount], tuple[float, float]]:
     """Events seen in a compact region, normal ones expected there, and kappa among those.
 
@@ -113,6 +129,8 @@ def measure_compact(
         Of all plasma cells: what is expected if all of them are normal.
     normal
         Beta parameters of kappa among normal plasma cells.
+    populations
+        Of normal cells, where they are known.
 
     Returns
     -------
@@ -124,8 +142,10 @@ def measure_compact(
     sizes, counts, windows = relative_sizes(blocks), [], []
     for t, (b, density, (beside, tree)) in enumerate(zip(blocks, densities, region.shared.normal, strict=True)):
         within = region.holds(t, b)
-        expected = (region.expected(t, b.columns, d, tree) for d in (density, beside))
-        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), sizes[t], *expected))
+        # Beside a clone its own cells would count twice: a population that holds it was fitted to them as well.
+        if_normal = region.expected(t, b.columns, density, tree, populations)
+        own = region.expected(t, b.columns, beside, tree)
+        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), sizes[t], if_normal, own))
         windows.append(np.abs(b.x - region.centre[t, b.columns]) < WINDOW * shape.sd[b.columns])
     elsewhere = [~window.all(axis=1) for window in windows]
     # It is narrow on every marker, and may be so where one chain's light alone leaves cells.

@@ -11,6 +11,7 @@ import numpy as np
 from cytomrd.mrd.evidence import EXPECTED_SD, TubeCount, weigh_region
 from cytomrd.mrd.mixture import Block, thinned, usual_evaluable
 from cytomrd.mrd.pair_density import PairDensity
+from cytomrd.mrd.populations import Populations
 from cytomrd.mrd.region_clone import Aside, Start, Weighed
 from cytomrd.mrd.regions import SHARPER, WIDTHS, Region, measure_region
 from cytomrd.mrd.rule import MIN_CLUSTER, UNSEEN_CHAINS, has_chains, may_decide
@@ -43,6 +44,8 @@ class Cells:
         the light of other stains does, light chains' among them.
     aside
         What the blocks are without.
+    populations
+        Large ones of normal cells, where they are known.
     """
 
     blocks: list[Block]
@@ -51,6 +54,7 @@ class Cells:
     evaluable: float
     floor: np.ndarray
     aside: Aside | None = None
+    populations: Populations | None = None
 
     @classmethod
     def measured(
@@ -60,15 +64,15 @@ class Cells:
         starts: Sequence[Start],
         floor: np.ndarray | None = None,
         aside: Aside | None = None,
+        populations: Populations | None = None,
     ) -> Cells:
         """With the error of what is expected as the regions of starts show it; without a floor where that is None."""
         if aside is not None:
             blocks = thinned(blocks, [aside.left(t, b) for t, b in enumerate(blocks)])
         if floor is None:
             floor = np.full(1 + max(int(b.columns.max()) for b in blocks), -np.inf)
-        return cls(
-            list(blocks), normal, _error_of_expected(starts, blocks, normal), usual_evaluable(blocks), floor, aside
-        )
+        error, evaluable = _error_of_expected(starts, blocks, normal), usual_evaluable(blocks)
+        return cls(list(blocks), normal, error, evaluable, floor, aside, populations)
 
     @property
     def has_chains(self) -> bool:

@@ -72,13 +72,10 @@ def find_by_region(starts: Sequence[Start], cells: Cells, spec: MrdSpec) -> list
     while cells.has_chains and len(clones) < MAX_CLONES:
         found = [f for f in (_at(start, cells, spec) for start in starts) if f is not None]
         found = [f for f in found if not clones or _is_further(f, clones[0], spec)]
-        if not found:
+        found.sort(key=lambda f: -f.core.log_odds)
+        clone = next((clone for f in found if (clone := _whole(f, cells, spec)) is not None), None)
+        if clone is None:
             break
-        best = max(found, key=lambda f: f.core.log_odds)
-        clone = _whole(best, cells)
-        if not (_still_departs(clone) and _is_plasma(clone, cells)):
-            starts = [start for start in starts if start is not best.start]
-            continue
         clones.append(clone)
         cells = cells.without([1.0 - clone.probability(t, b) for t, b in enumerate(cells.blocks)])
     return clones
@@ -145,16 +142,20 @@ def _judged(best: Weighed, log_odds: float, start: Start, cells: Cells, spec: Mr
     return Found(best, start, posterior, facts.light_alone)
 
 
-def _whole(found: Found, cells: Cells) -> RegionClone:
-    """The clone of a region, with its cells that lie outside of it.
+def _whole(found: Found, cells: Cells, spec: MrdSpec) -> RegionClone | None:
+    """The clone of a region, with its cells that lie outside of it; None where its shape shows that it is none.
 
-    One that spreads wider than clones do is no more than its region: its shape would take in whatever departs.
+    Cells that only depart from normal spread wider than clones do: where light chains alone show a clone among them it
+    is no more than its region, since its shape would take in whatever departs.
     """
     core, blocks = found.core, cells.blocks
     shares = [shares_in(core, t, b) for t, b in enumerate(blocks)]
     pure, usual = core.evidence.pure, cells.usual
     shared = fit_shape(core.region.centre, shares, blocks, cells.floor, pure=pure, usual=usual)
-    return RegionClone(found, None if shared.shape.is_scatter else shared, cells.aside)
+    if shared.shape.is_scatter and found.light_alone < spec.restriction_posterior:
+        return None
+    clone = RegionClone(found, None if shared.shape.is_scatter else shared, cells.aside)
+    return clone if _still_departs(clone) and _is_plasma(clone, cells) else None
 
 
 def _is_further(found: Found, first: RegionClone, spec: MrdSpec) -> bool:

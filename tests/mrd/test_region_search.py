@@ -129,18 +129,30 @@ def test_normal_cells_far_out_on_a_marker_that_one_light_chain_widens():
     assert kappa / (kappa + other) == pytest.approx(0.6, abs=0.08)
 
 
+def scattered(seed, n, width, n_clonal=0):
+    """A marrow and, in each tube, kappa cells that lie as many SDs wide around the place."""
+    rng = np.random.default_rng(seed)
+    blocks, _ = marrow(7, n_clonal)
+    for t, b in enumerate(blocks):
+        wide = rng.standard_normal((n, b.x.shape[1])) * width + PLACE[: b.x.shape[1]]
+        chains = None if b.chains is None else np.r_[b.chains, np.full(n, KAPPA, dtype=np.int8)]
+        blocks[t] = Block(np.vstack([b.x, wide]), b.columns, np.ones(len(b.x) + n), chains)
+    return blocks
+
+
 def test_scattered_cells_are_not_counted_beyond_the_region():
     """Cells of one light chain that only depart from normal spread wider than a clone does: no shape takes them in."""
-    rng = np.random.default_rng(7)
-    blocks, _ = marrow(7, 8)
-    for t, b in enumerate(blocks):
-        wide = rng.standard_normal((120, b.x.shape[1])) * 3.0 + PLACE[: b.x.shape[1]]
-        chains = None if b.chains is None else np.r_[b.chains, np.full(120, KAPPA, dtype=np.int8)]
-        blocks[t] = Block(np.vstack([b.x, wide]), b.columns, np.ones(len(b.x) + 120), chains)
+    blocks = scattered(7, 120, 3.0, n_clonal=8)
     clones = clones_of([start()], blocks)
     assert [c.shared for c in clones] == [None]
     inside = sum(clones[0].core.region.holds(t, b).sum() for t, b in enumerate(blocks))
     assert sum((1.0 - left_by(clones, t, b)).sum() for t, b in enumerate(blocks)) <= inside < 150
+
+
+@pytest.mark.parametrize("seed, n, width", [(1, 10, 2.2), (1, 10, 3.0), (1, 14, 3.0), (2, 10, 2.2)])
+def test_a_few_scattered_cells_are_no_clone(seed, n, width):
+    """Other cells that the gates let through scatter so, and a few of them are of one light chain by chance."""
+    assert clones_of([start()], scattered(seed, n, width)) == []
 
 
 def test_same_events_same_clones():
@@ -260,12 +272,18 @@ def test_cells_of_which_surely_fewer_have_a_light_chain_are_no_plasma_cells(clea
         ({"expected_sd": 1.0, "light_alone": 0.95}, True),
         ({"n_kappa": 126, "n_lambda": 62}, False),
         ({"n_kappa": 90, "n_lambda": 10}, True),
-        ({"is_compact": True, "light_alone": 0.82}, True),
-        ({"is_compact": True, "light_alone": 0.75}, False),
-        ({"is_compact": True, "light_alone": 0.82, "n_kappa": 4, "n_lambda": 0}, False),
-        ({"is_compact": True, "n_aberrant": 2, "posterior": 0.991, "light_alone": 0.87}, False),
-        ({"is_compact": True, "n_aberrant": 2, "posterior": 0.991, "light_alone": 0.96}, True),
-        ({"is_compact": True, "normal_share": 0.4, "light_alone": 0.95}, False),
+        ({"is_compact": True}, False),
+        ({"is_compact": True, "posterior": 0.999}, True),
+        ({"is_compact": True, "posterior": 0.999, "light_alone": 0.65}, False),
+        ({"is_compact": True, "posterior": 0.999, "light_alone": 0.75, "n_kappa": 4, "n_lambda": 0}, True),
+        ({"is_compact": True, "posterior": 0.999, "light_alone": 0.75, "n_kappa": 2, "n_lambda": 0}, False),
+        ({"is_compact": True, "posterior": 0.999, "normal_share": 0.2}, True),
+        ({"is_compact": True, "posterior": 0.999, "normal_share": 0.2, "light_alone": 0.75}, False),
+        ({"is_compact": True, "posterior": 0.999, "normal_share": 0.2, "n_kappa": 4, "n_lambda": 0}, False),
+        ({"is_compact": True, "posterior": 0.999, "normal_share": 0.4, "light_alone": 0.95}, False),
+        ({"is_compact": True, "posterior": 0.991, "light_alone": 0.96, "n_aberrant": 2}, False),
+        ({"is_compact": True, "posterior": 0.999, "light_alone": 0.87, "n_aberrant": 2}, False),
+        ({"is_compact": True, "posterior": 0.999, "light_alone": 0.96, "n_aberrant": 2}, True),
     ],
 )
 def test_the_rule_for_a_region(changes, called):
