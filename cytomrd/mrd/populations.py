@@ -18,6 +18,8 @@ __all__ = ["Populations", "normal_populations"]
 
 # A smaller component may be a clone's, whatever its light chains say: a clone to be found has a few dozen cells.
 LEAST_CELLS = 100.0
+# So many stand for none, whose log there is not.
+NO_CELLS = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class Populations:
 
     def log_number(self, tube: int, block: Block) -> np.ndarray:
         """Log of their cells per unit of each marker where each event lies, float64 (n_events,)."""
-        return np.log(self.totals[tube]) + log_sum(self.mixture.log_parts(tube, block, light=False))
+        return np.log(max(self.totals[tube], NO_CELLS)) + log_sum(self.mixture.log_parts(tube, block, light=False))
 
 
 def normal_populations(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Sequence[Block]) -> Populations | None:

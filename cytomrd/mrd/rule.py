@@ -66,10 +66,10 @@ MOST_NORMAL = 0.3
 # to the last figure; from this error on a region with many normal cells is not weighed.
 LEAST_LIGHT, UNRELIABLE_SD, LIGHT_DECIDES = {2: 0.85, 3: 0.4}, (0.6, 0.9), 0.9
 BADLY_KNOWN, MANY_CHAINS = 0.75, 60.0
-# A compact region was drawn where more cells are than expected, so that their number says less: the least posterior of
-# one, and by light chains alone. They may say a little less, and be fewer, of three aberrancies where next to no cell
-# is normal. Of 324 marrows of normal cells alone two had such a region that passed all of this.
-COMPACT_POSTERIOR, COMPACT_LIGHT = 0.998, {2: 0.95, 3: 0.8}
+# Of a region with many normal cells, and of a compact one, which was drawn where more cells are than expected, their
+# number says less: the least posterior of one, and of a compact one by light chains alone. They may say a little less,
+# and be fewer, of three aberrancies where next to no cell is normal.
+SURE_POSTERIOR, COMPACT_LIGHT = 0.998, {2: 0.95, 3: 0.8}
 NEXT_TO_NONE, LONELY_LIGHT = 0.1, 0.7
 
 
@@ -184,8 +184,8 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     if facts.normal_share > MOST_NORMAL:
         least = LIGHT_DECIDES
     asked = spec.restriction_posterior if few else AGREEING_POSTERIOR
-    if facts.is_compact:
-        asked = max(asked, COMPACT_POSTERIOR)
+    if facts.is_compact or facts.normal_share > MOST_NORMAL:
+        asked = max(asked, SURE_POSTERIOR)
     return bool(facts.posterior >= asked and facts.light_alone >= least)
 
 

@@ -75,7 +75,7 @@ def test_what_pairs_expect_is_not_made_less(many_markers):
 def test_their_number_is_the_tubes_cells_times_their_density():
     mixture = mixture_of([np.zeros(D)], [1.0])
     block = Block(np.random.default_rng(3).standard_normal((5, D)), np.arange(D), np.ones(5), None)
-    populations = Populations(mixture, (300.0, 70.0))
+    populations = Populations(mixture, (300.0, 0.0))
     for tube, total in enumerate(populations.totals):
         density = stats.multivariate_normal(np.zeros(D)).pdf(block.x)
         assert np.exp(populations.log_number(tube, block)) == pytest.approx(total * density)
