@@ -1,10 +1,10 @@
 """The rule that calls a cluster clonal, normal or indeterminate.
 
 A cluster is clonal with at least two aberrancies and light-chain restriction, with at least three aberrancies and light
-chains that agree, or with at least three where next to no normal cell is expected and light chains do not speak against
-it. A cluster that is evidently polyclonal is normal. What is left and still suspicious is indeterminate. Never is
-anything called on one antigen, nor on the ratio of all plasma cells, nor is a clone what no marker says is a plasma
-cell.
+chains that agree, or with at least three where next to no normal cell is expected and five light chains or more do not
+speak against it. A cluster that is evidently polyclonal is normal. What is left and still suspicious is indeterminate.
+Never is anything called on one antigen, nor on the ratio of all plasma cells, nor is a clone what no marker says is a
+plasma cell.
 """
 
 from __future__ import annotations
@@ -145,6 +145,11 @@ class RegionFacts:
     expected_sd: float
     is_compact: bool = False
 
+    @property
+    def is_lonely(self) -> bool:
+        """Whether it is compact, and three aberrancies part it from normal cells, of which it has next to none."""
+        return self.is_compact and self.n_aberrant >= 3 and self.normal_share <= NEXT_TO_NONE
+
 
 def region_posterior(n_aberrant: int, log_odds: float) -> float:
     """Probability of a clone in a region, from its log Bayes factor and the number of aberrancies.
@@ -173,20 +178,25 @@ def is_clone(facts: RegionFacts, spec: MrdSpec) -> bool:
     normal, as a cluster's must: a little more of one chain is no clone. So they must where many of its cells are
     normal: that there are more of these than expected is no clone either. A compact region must show more.
     """
-    few, n_chains = facts.n_aberrant < 3, facts.n_kappa + facts.n_lambda
-    lonely = facts.is_compact and not few and facts.normal_share <= NEXT_TO_NONE
-    if (few or (facts.is_compact and not lonely)) and (facts.normal_share > MOST_NORMAL or n_chains < MIN_CHAINS):
+    few, many_normal = facts.n_aberrant < 3, facts.normal_share > MOST_NORMAL
+    n_chains = facts.n_kappa + facts.n_lambda
+    if (few or (facts.is_compact and not facts.is_lonely)) and (many_normal or n_chains < MIN_CHAINS):
         return False
     if n_chains < UNSEEN_CHAINS or is_many_and_usual(facts.n_kappa, facts.n_lambda, spec):
         return False
-    least = LONELY_LIGHT if lonely else (COMPACT_LIGHT if facts.is_compact else LEAST_LIGHT)[min(facts.n_aberrant, 3)]
-    least = np.interp(facts.expected_sd, UNRELIABLE_SD, (least, LIGHT_DECIDES))
-    if facts.normal_share > MOST_NORMAL:
-        least = LIGHT_DECIDES
     asked = spec.restriction_posterior if few else AGREEING_POSTERIOR
-    if facts.is_compact or facts.normal_share > MOST_NORMAL:
+    if facts.is_compact or many_normal:
         asked = max(asked, SURE_POSTERIOR)
-    return bool(facts.posterior >= asked and facts.light_alone >= least)
+    return bool(facts.posterior >= asked and facts.light_alone >= _least_light(facts))
+
+
+def _least_light(facts: RegionFacts) -> float:
+    """Least posterior of restriction by light chains alone that makes a region a clone's."""
+    if facts.normal_share > MOST_NORMAL:
+        return LIGHT_DECIDES
+    by_number = COMPACT_LIGHT if facts.is_compact else LEAST_LIGHT
+    least = LONELY_LIGHT if facts.is_lonely else by_number[min(facts.n_aberrant, 3)]
+    return float(np.interp(facts.expected_sd, UNRELIABLE_SD, (least, LIGHT_DECIDES)))
 
 
 def is_many_and_usual(n_kappa: float, n_lambda: float, spec: MrdSpec) -> bool:
