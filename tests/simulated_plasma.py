@@ -46,6 +46,11 @@ CLONES = {
 }
 
 
+def without_cd38(cd138: str) -> tuple[str, dict]:
+    """A clone that has lost CD38; with ``cd138`` negative other cells of one light chain."""
+    return "lambda", {"CD19": "-", "CD56": "++", "CD117": "+", "CD27": "dim", "CD38": "-", "CD138": cd138}
+
+
 @dataclass(frozen=True)
 class Law:
     name: str

@@ -18,7 +18,7 @@ from scipy import stats
 
 from cytomrd.mrd.evidence import TubeCount
 from cytomrd.mrd.mixture import Block
-from cytomrd.mrd.pair_density import PairDensity, Tree
+from cytomrd.mrd.pair_density import PairDensity
 from cytomrd.mrd.populations import Populations
 from cytomrd.mrd.region_cells import Cells
 from cytomrd.mrd.region_clone import Weighed, shares_in
@@ -63,28 +63,17 @@ class CompactRegion:
         """Bool (n_events,): whether each event lies in it."""
         return self.shared.odds(tube, above(block, self.shared.floor)) > self.least
 
-    def expected(
-        self,
-        tube: int,
-        columns: np.ndarray,
-        density: PairDensity,
-        tree: Tree,
-        populations: Populations | None = None,
-    ) -> float:
-        """Cells of a density that lie in it, or of populations where these have more.
+    def places(self, tube: int, columns: np.ndarray) -> tuple[Block, np.ndarray]:
+        """Places in it, drawn as the clone's cells lie, and the log density of one of these there.
 
-        Places are drawn as the clone's cells lie, and each stands for as many cells of the density as are there to one
-        of the clone's: within the region these are few, so that no place outweighs the others.
+        Each stands for as many cells of a density as are there to one of the clone's, over :data:`N_PLACES`: within the
+        region these are few, so that no place outweighs the others.
         """
         sd, z = self.shared.shape.sd[columns], _normal_places(len(columns))
         x = self.centre[tube, columns] + sd * z
         log_clone = -0.5 * (z**2).sum(axis=1) - np.log(sd * np.sqrt(2.0 * np.pi)).sum()
         inside = self.shared.odds(tube, Block(x, columns, np.ones(len(x)), None)) > self.least
-        there = Block(x[inside], columns, np.ones(np.count_nonzero(inside)), None)
-        log = density.log_number(there.x, tree)
-        if populations is not None:
-            log = np.maximum(log, populations.log_number(tube, there))
-        return float(np.exp(log - log_clone[inside]).sum() / len(x))
+        return Block(x[inside], columns, np.ones(np.count_nonzero(inside)), None), log_clone[inside]
 
 
 def compact_regions(open_region: Weighed, cells: Cells) -> list[Weighed]:
@@ -130,7 +119,7 @@ def measure_compact(
     normal
         Beta parameters of kappa among normal plasma cells.
     populations
-        Of normal cells, where they are known.
+        Of normal cells, where they are known: expected too where they have more.
 
     Returns
     -------
@@ -142,10 +131,13 @@ def measure_compact(
     sizes, counts, windows = relative_sizes(blocks), [], []
     for t, (b, density, (beside, tree)) in enumerate(zip(blocks, densities, region.shared.normal, strict=True)):
         within = region.holds(t, b)
-        # Beside a clone its own cells would count twice: a population that holds it was fitted to them as well.
-        if_normal = region.expected(t, b.columns, density, tree, populations)
-        own = region.expected(t, b.columns, beside, tree)
-        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), sizes[t], if_normal, own))
+        places, log_clone = region.places(t, b.columns)
+        all_normal, beside_clone = (d.log_number(places.x, tree) for d in (density, beside))
+        if populations is not None:
+            # Not beside a clone: a population that holds it was fitted to its cells as well.
+            all_normal = np.maximum(all_normal, populations.log_number(t, places))
+        expected = (float(np.exp(log - log_clone).sum() / N_PLACES) for log in (all_normal, beside_clone))
+        counts.append(TubeCount(float(b.weight[within].sum()), chains_within(b, within), sizes[t], *expected))
         windows.append(np.abs(b.x - region.centre[t, b.columns]) < WINDOW * shape.sd[b.columns])
     elsewhere = [~window.all(axis=1) for window in windows]
     # It is narrow on every marker, and may be so where one chain's light alone leaves cells.

@@ -102,6 +102,13 @@ class Mixture:
         """K."""
         return len(self.mean)
 
+    def take(self, chosen: Sequence[int]) -> Mixture:
+        """The chosen components, with the weights that they have."""
+        return Mixture(
+            weight=self.weight[:, chosen], mean=self.mean[chosen], cov=self.cov[chosen], shift=self.shift[:, chosen],
+            kappa=self.kappa[chosen], evaluable=self.evaluable[chosen], fixed=self.fixed[chosen],
+        )  # fmt: skip
+
     def log_parts(self, tube: int, block: Block, *, light: bool = True) -> np.ndarray:
         """Log of weight x density of each event under each component, array (n_events, K)."""
         cols = block.columns

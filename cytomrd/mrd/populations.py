@@ -7,7 +7,7 @@ expect next to no cell in the midst of one. The mixture knows those that are lar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,11 +38,4 @@ def normal_populations(mixture: Mixture, verdicts: Sequence[Verdict], blocks: Se
     """The large components that are called normal; None if there are none."""
     size = mixture.weight[0] * sum(b.total for b in blocks)
     large = [k for k, v in enumerate(verdicts) if v.call == "normal" and size[k] >= LEAST_CELLS]
-    if not large:
-        return None
-    chosen = replace(
-        mixture, weight=mixture.weight[:, large], mean=mixture.mean[large], cov=mixture.cov[large],
-        shift=mixture.shift[:, large], kappa=mixture.kappa[large], evaluable=mixture.evaluable[large],
-        fixed=mixture.fixed[large],
-    )  # fmt: skip
-    return Populations(chosen, tuple(b.total for b in blocks))
+    return Populations(mixture.take(large), tuple(b.total for b in blocks)) if large else None

@@ -112,11 +112,8 @@ def _try_split(one: Mixture, marker: int, parts: list[Block]) -> tuple[Mixture |
 
 def _alone(mixture: Mixture, chosen: list[int]) -> Mixture:
     """The chosen components as a mixture of their own."""
-    return Mixture(
-        weight=np.full((len(mixture.weight), len(chosen)), 1.0 / len(chosen)), mean=mixture.mean[chosen],
-        cov=mixture.cov[chosen], shift=mixture.shift[:, chosen], kappa=mixture.kappa[chosen],
-        evaluable=mixture.evaluable[chosen], fixed=mixture.fixed[chosen],
-    )  # fmt: skip
+    weight = np.full((len(mixture.weight), len(chosen)), 1.0 / len(chosen))
+    return replace(mixture.take(chosen), weight=weight)
 
 
 def _put_back(mixture: Mixture, k: int, halves: Mixture) -> Mixture:

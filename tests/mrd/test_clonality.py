@@ -9,7 +9,7 @@ import gzip
 
 import numpy as np
 import pytest
-from simulated_plasma import CLONES, JUDGED, SPEC, TUNED, simulate
+from simulated_plasma import CLONES, JUDGED, SPEC, TUNED, simulate, without_cd38
 
 from cytomrd.errors import QuantificationError
 from cytomrd.mrd.clonality import TubeCells, call_clones
@@ -227,8 +227,7 @@ def test_spill_of_a_light_chain_is_no_clone():
 @pytest.mark.parametrize("cd138, called", [("+", True), ("-", False)])
 def test_cells_with_neither_cd38_nor_cd138_are_no_clone(cd138, called, monkeypatch):
     """A dense cluster of one light chain: with CD138 a clone that lost CD38, without it other cells, and said so."""
-    levels = {"CD19": "-", "CD56": "++", "CD117": "+", "CD27": "dim", "CD38": "-", "CD138": cd138}
-    monkeypatch.setitem(CLONES, "stranger", ("lambda", levels))
+    monkeypatch.setitem(CLONES, "stranger", without_cd38(cd138))
     cells, _ = simulate(TUNED[0], 6, n_normal=2_000, n_clonal=60, clone="stranger", poisson=False)
     calls = call_clones(cells, SPEC)
     assert (sum(int((labels > 0).sum()) for labels in calls.labels) >= 100) is called

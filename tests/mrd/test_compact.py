@@ -103,13 +103,13 @@ def test_as_many_normal_cells_are_expected_as_there_are(centre, least):
         return Block(x, columns, np.ones(n), None)
 
     seen = [normal_cells(20_000), normal_cells(20_000)]
-    region, _ = region_of(seen, np.full(3, centre), 0.7, least=least, n=4e3)
+    region, densities = region_of(seen, np.full(3, centre), 0.7, least=least, n=4e3)
     many = normal_cells(2_000_000)
     there = region.holds(0, many).sum() / 100
-    density, tree = region.shared.normal[0]
     assert there > 20
     # The kernel widens single markers and pairs, here by a third of their variance.
-    assert region.expected(0, columns, density, tree) == pytest.approx(there, rel=0.25)
+    counts, _ = measure_compact(region, seen, densities, NORMAL)
+    assert counts[0].if_normal == pytest.approx(there, rel=0.25)
 
 
 def test_where_the_light_of_one_chain_moves_cells_their_light_chain_is_usual():

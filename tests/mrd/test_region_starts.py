@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_plasma import CLONES, SPEC, TUNED, simulate
+from simulated_plasma import CLONES, SPEC, TUNED, simulate, without_cd38
 
 from cytomrd.mrd.phenotype import AntigenScore
 from cytomrd.mrd.region_cells import Cells
@@ -57,8 +57,7 @@ def test_a_place_that_settles_among_normal_cells_is_no_start(marrow):
 @pytest.mark.parametrize("cd138, looked_for", [("+", True), ("-", False)])
 def test_cells_with_neither_cd38_nor_cd138_are_no_start(cd138, looked_for, monkeypatch):
     """Other cells that the gates let through have one light chain by chance; a clone may have lost one of the two."""
-    levels = {"CD19": "-", "CD56": "++", "CD117": "+", "CD27": "dim", "CD38": "-", "CD138": cd138}
-    monkeypatch.setitem(CLONES, "stranger", ("lambda", levels))
+    monkeypatch.setitem(CLONES, "stranger", without_cd38(cd138))
     cells, truth = simulate(TUNED[0], 6, n_normal=2_000, n_clonal=15, clone="stranger", poisson=False)
     view = standardise(cells, SPEC)
     starts = [beside(middle_of(view, truth), 0.9)]
